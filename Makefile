@@ -1,0 +1,26 @@
+# crmio: a PostgreSQL extension (PGXS). `make demo` and `make test` install what they need by themselves.
+EXTENSION = crmio
+EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(dir $(firstword $(MAKEFILE_LIST)))crmio.control)
+
+MODULE_big = crmio
+OBJS = $(patsubst $(srcdir_or_dot)/%.c,%.o,$(sort $(wildcard $(srcdir_or_dot)/src/*.c $(srcdir_or_dot)/src/*/*.c)))
+srcdir_or_dot = $(if $(srcdir),$(srcdir),.)
+
+DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
+DATA = $(wildcard sql/crmio--*--*.sql)
+EXTRA_CLEAN = sql/$(EXTENSION)--$(EXTVERSION).sql
+
+PG_CPPFLAGS = -I$(srcdir_or_dot)/src
+SHLIB_LINK = -lcsv
+
+REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --outputdir=test
+ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --outputdir=test/output_iso
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+sql/$(EXTENSION)--$(EXTVERSION).sql: sql/$(EXTENSION).sql
+	cp $< $@

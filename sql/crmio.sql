@@ -1,0 +1,265 @@
+/* crmio: import and export of CRM records */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION crmio" to load this file. \quit
+
+--
+-- crmio's own tables.  They are written only by crmio's C code, as their owner;
+-- roles see their own rows through the crm_* functions.  There are no foreign keys
+-- between them: a parallel restore fills them in any order.
+--
+
+CREATE SCHEMA crmio;
+COMMENT ON SCHEMA crmio IS 'tables of the crmio extension; use the crm_* functions to read them';
+
+-- One row for each table that some module is kept in: imports into it take turns here.
+CREATE TABLE crmio.target (
+	relation pg_catalog.regclass PRIMARY KEY
+);
+COMMENT ON TABLE crmio.target IS 'tables that modules are kept in; an import locks the row of its table';
+
+CREATE TABLE crmio.module (
+	module pg_catalog.text PRIMARY KEY,
+	relation pg_catalog.regclass NOT NULL,
+	options pg_catalog.jsonb NOT NULL,
+	registered_by pg_catalog.name NOT NULL,
+	registered_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE crmio.module IS 'registered modules: their table, and what the registration says beyond the catalog';
+
+CREATE TABLE crmio.upload (
+	handle pg_catalog.text PRIMARY KEY,
+	file_name pg_catalog.text NOT NULL,
+	owner pg_catalog.name NOT NULL,
+	created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE crmio.upload IS 'files sent by crm_upload, until the job that uses them ends';
+
+CREATE TABLE crmio.upload_part (
+	handle pg_catalog.text NOT NULL,
+	start_at pg_catalog.int8 NOT NULL,
+	content pg_catalog.bytea NOT NULL,
+	PRIMARY KEY (handle, start_at)
+);
+ALTER TABLE crmio.upload_part ALTER COLUMN content SET STORAGE EXTERNAL;
+COMMENT ON TABLE crmio.upload_part IS 'bytes of an upload, in parts of at most 1 MB; start_at counts bytes from 0';
+
+CREATE TABLE crmio.job (
+	job_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	owner pg_catalog.name NOT NULL,
+	module pg_catalog.text NOT NULL,
+	file_name pg_catalog.text NOT NULL,
+	mapping pg_catalog.jsonb NOT NULL,
+	policy pg_catalog.text NOT NULL,
+	dry_run pg_catalog.bool NOT NULL,
+	state pg_catalog.text NOT NULL,
+	rows_read pg_catalog.int8 NOT NULL DEFAULT 0,
+	created pg_catalog.int8 NOT NULL DEFAULT 0,
+	updated pg_catalog.int8 NOT NULL DEFAULT 0,
+	unchanged pg_catalog.int8 NOT NULL DEFAULT 0,
+	skipped pg_catalog.int8 NOT NULL DEFAULT 0,
+	errored pg_catalog.int8 NOT NULL DEFAULT 0,
+	warnings pg_catalog.int8 NOT NULL DEFAULT 0,
+	header pg_catalog.text[],
+	delimiter pg_catalog.text NOT NULL,
+	quote pg_catalog.text NOT NULL,
+	started_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	ended_at pg_catalog.timestamptz,
+	CHECK (rows_read OPERATOR(pg_catalog.=) (created OPERATOR(pg_catalog.+) updated OPERATOR(pg_catalog.+) unchanged OPERATOR(pg_catalog.+) skipped OPERATOR(pg_catalog.+) errored))
+);
+COMMENT ON TABLE crmio.job IS 'one row for each run of an import, with its counts';
+
+CREATE TABLE crmio.job_message (
+	job_id pg_catalog.int8 NOT NULL,
+	severity pg_catalog."char" NOT NULL CHECK (severity OPERATOR(pg_catalog.=) ANY ('{e,w}'::pg_catalog."char"[])),
+	row_number pg_catalog.int8,
+	line_number pg_catalog.int8,
+	column_name pg_catalog.text,
+	field pg_catalog.text,
+	value pg_catalog.text,
+	code pg_catalog.text NOT NULL,
+	reason pg_catalog.text NOT NULL,
+	message_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY
+);
+CREATE INDEX job_message_job ON crmio.job_message (job_id, severity, row_number, message_id);
+COMMENT ON TABLE crmio.job_message IS 'errors (e) and warnings (w) of a job; a warning about the whole file has no row number';
+
+CREATE TABLE crmio.job_error_row (
+	job_id pg_catalog.int8 NOT NULL,
+	row_number pg_catalog.int8 NOT NULL,
+	fields pg_catalog.text[] NOT NULL,
+	PRIMARY KEY (job_id, row_number)
+);
+COMMENT ON TABLE crmio.job_error_row IS 'the fields, as the file had them, of the rows that failed';
+
+-- What is needed to undo a job.  Keys are text: one element per record, and for
+-- a key of several columns one row literal per record.
+CREATE TABLE crmio.job_created (
+	job_id pg_catalog.int8 NOT NULL,
+	batch pg_catalog.int8 NOT NULL,
+	module pg_catalog.text NOT NULL,
+	record_keys pg_catalog.text[] NOT NULL
+);
+CREATE INDEX job_created_job ON crmio.job_created (job_id, batch);
+COMMENT ON TABLE crmio.job_created IS 'keys of the records that a job created, per batch';
+
+CREATE TABLE crmio.job_change (
+	job_id pg_catalog.int8 NOT NULL,
+	batch pg_catalog.int8 NOT NULL,
+	module pg_catalog.text NOT NULL,
+	record_key pg_catalog.text NOT NULL,
+	old_values pg_catalog.jsonb NOT NULL,
+	new_values pg_catalog.jsonb NOT NULL
+);
+CREATE INDEX job_change_job ON crmio.job_change (job_id, batch);
+COMMENT ON TABLE crmio.job_change IS 'columns that an update changed: their values before and after, by column name';
+
+-- a registration whose table is gone would be restored as a bare OID
+SELECT pg_catalog.pg_extension_config_dump('crmio.target', 'WHERE relation OPERATOR(pg_catalog.=) ANY (SELECT oid FROM pg_catalog.pg_class)');
+SELECT pg_catalog.pg_extension_config_dump('crmio.module', 'WHERE relation OPERATOR(pg_catalog.=) ANY (SELECT oid FROM pg_catalog.pg_class)');
+SELECT pg_catalog.pg_extension_config_dump('crmio.upload', '');
+SELECT pg_catalog.pg_extension_config_dump('crmio.upload_part', '');
+SELECT pg_catalog.pg_extension_config_dump('crmio.job', '');
+SELECT pg_catalog.pg_extension_config_dump('crmio.job_job_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('crmio.job_message', '');
+SELECT pg_catalog.pg_extension_config_dump('crmio.job_message_message_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('crmio.job_error_row', '');
+SELECT pg_catalog.pg_extension_config_dump('crmio.job_created', '');
+SELECT pg_catalog.pg_extension_config_dump('crmio.job_change', '');
+
+--
+-- Modules (src/catalog)
+--
+
+CREATE FUNCTION @extschema@.crm_register_module(module pg_catalog.text, relation pg_catalog.regclass, options pg_catalog.jsonb DEFAULT '{}')
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'crm_register_module'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_register_module IS
+'Makes a table a module that crm_import can fill. module: its name; relation: a table with a primary key that the caller owns; options: what the catalog does not say (README, "Registering your own table"). Registering a module again replaces its options. Errors: no primary key, an unknown option or column, not the owner.';
+
+CREATE FUNCTION @extschema@.crm_unregister_module(module pg_catalog.text)
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'crm_unregister_module'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_unregister_module IS
+'Forgets the registration of a module; its records stay. module: its name. Errors: unknown module, not the owner of its table.';
+
+CREATE FUNCTION @extschema@.crm_create_standard_modules(schema_name pg_catalog.name DEFAULT 'crm')
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'crm_create_standard_modules'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_create_standard_modules IS
+'Makes the tables people, accounts and tickets, owned by the caller, and registers the modules leads, contacts, accounts and tickets on them. schema_name: where; it is created if it does not exist. Errors: a table of that name exists, no right to create it.';
+
+CREATE FUNCTION @extschema@.crm_fields(
+	module pg_catalog.text,
+	OUT field pg_catalog.text, OUT label pg_catalog.text, OUT kind pg_catalog.text,
+	OUT required pg_catalog.bool, OUT column_name pg_catalog.name, OUT choices pg_catalog.text[],
+	OUT reference pg_catalog.text, OUT aliases pg_catalog.text[])
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'crm_fields'
+LANGUAGE C STRICT STABLE;
+COMMENT ON FUNCTION @extschema@.crm_fields IS
+'The fields of a module that a file column can be mapped to. module: its name. One row per field: its path, label, kind, whether a mapping must have it, its column, its choices, the module it refers to, and other names by which a column maps to it. Errors: unknown module.';
+
+--
+-- Files (src/input)
+--
+
+CREATE FUNCTION @extschema@.crm_upload(filename pg_catalog.text, content pg_catalog.bytea)
+RETURNS pg_catalog.text
+AS 'MODULE_PATHNAME', 'crm_upload'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_upload IS
+'Keeps a file for an import. filename: for people; content: its bytes, or the first part of them. Returns the handle (upload:ID) that crm_import takes; only its owner can read it, and it goes when the job that uses it ends. Errors: larger than crmio.max_file_size.';
+
+CREATE FUNCTION @extschema@.crm_upload_append(handle pg_catalog.text, content pg_catalog.bytea)
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'crm_upload_append'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_upload_append IS
+'Adds bytes to the end of an upload. handle: from crm_upload; content: the next part. Errors: no such upload of the caller, larger than crmio.max_file_size.';
+
+CREATE FUNCTION @extschema@.crm_upload_drop(handle pg_catalog.text)
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'crm_upload_drop'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_upload_drop IS
+'Drops an upload that no import will use. handle: from crm_upload. Errors: no such upload of the caller.';
+
+CREATE FUNCTION @extschema@.crm_columns(
+	file pg_catalog.text, options pg_catalog.jsonb DEFAULT '{}',
+	OUT "position" pg_catalog.int4, OUT column_name pg_catalog.text, OUT samples pg_catalog.text[])
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'crm_columns'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_columns IS
+'The columns of a file. file: a server path, lo:OID or upload:ID; options: encoding, delimiter, quote, header_row. One row per column: position (from 1), name, and up to 5 different non-empty values from the first 100 rows. Errors: as crm_import for an unreadable file.';
+
+--
+-- Imports (src/import)
+--
+
+CREATE TYPE @extschema@.crm_progress AS (
+	job_id pg_catalog.int8,
+	state pg_catalog.text,
+	rows_read pg_catalog.int8,
+	created pg_catalog.int8,
+	updated pg_catalog.int8,
+	unchanged pg_catalog.int8,
+	skipped pg_catalog.int8,
+	errored pg_catalog.int8,
+	warnings pg_catalog.int8,
+	percent pg_catalog.numeric,
+	elapsed pg_catalog.interval
+);
+COMMENT ON TYPE @extschema@.crm_progress IS
+'State of an import: rows_read = created + updated + unchanged + skipped + errored; percent of the file''s bytes; elapsed since the start';
+
+CREATE FUNCTION @extschema@.crm_import(file pg_catalog.text, mapping pg_catalog.jsonb, policy pg_catalog.text DEFAULT 'skip')
+RETURNS SETOF @extschema@.crm_progress
+AS 'MODULE_PATHNAME', 'crm_import'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_import IS
+'Imports a file into a module, within the caller''s transaction. file: a server path (needs pg_read_server_files), lo:OID or upload:ID; mapping: {"module": ..., "columns": {...}, ...}; policy: skip, update, update:fill_empty, update:overwrite, update:prefer_import or create. Returns a crm_progress row after each batch; the last has state completed. Rows that do not fit are error rows (crm_errors), not errors. Errors: wrong mapping or policy, unreadable file, missing privileges, more error rows than max_errors.';
+
+CREATE FUNCTION @extschema@.crm_preview(
+	file pg_catalog.text, mapping pg_catalog.jsonb, policy pg_catalog.text DEFAULT 'skip', rows pg_catalog.int4 DEFAULT 5,
+	OUT row_number pg_catalog.int8, OUT action pg_catalog.text, OUT record pg_catalog.jsonb, OUT messages pg_catalog.text[])
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'crm_preview'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_preview IS
+'Shows what crm_import would do with the first rows of a file, and keeps nothing. file, mapping, policy: as crm_import; rows: how many data rows. One row per data row: action (create, update, unchanged, skip, error), the record as it would be stored, errors and warnings. Errors: as crm_import.';
+
+--
+-- What a job leaves behind (src/history)
+--
+
+CREATE FUNCTION @extschema@.crm_errors(
+	job_id pg_catalog.int8,
+	OUT row_number pg_catalog.int8, OUT line_number pg_catalog.int8, OUT column_name pg_catalog.text,
+	OUT field pg_catalog.text, OUT value pg_catalog.text, OUT code pg_catalog.text, OUT reason pg_catalog.text)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'crm_errors'
+LANGUAGE C STRICT STABLE;
+COMMENT ON FUNCTION @extschema@.crm_errors IS
+'The errors of a job, in file order. job_id: from crm_progress. row_number counts data rows from 1, line_number physical lines; column_name is the file''s, field the module''s; value is clipped; code is stable. Errors: no such job of the caller.';
+
+CREATE FUNCTION @extschema@.crm_warnings(
+	job_id pg_catalog.int8,
+	OUT row_number pg_catalog.int8, OUT line_number pg_catalog.int8, OUT column_name pg_catalog.text,
+	OUT field pg_catalog.text, OUT value pg_catalog.text, OUT code pg_catalog.text, OUT reason pg_catalog.text)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'crm_warnings'
+LANGUAGE C STRICT STABLE;
+COMMENT ON FUNCTION @extschema@.crm_warnings IS
+'The warnings of a job, as crm_errors; those about the whole file come first and have no row_number. job_id: from crm_progress. Errors: no such job of the caller.';
+
+CREATE FUNCTION @extschema@.crm_error_csv(job_id pg_catalog.int8)
+RETURNS SETOF pg_catalog.text
+AS 'MODULE_PATHNAME', 'crm_error_csv'
+LANGUAGE C STRICT STABLE;
+COMMENT ON FUNCTION @extschema@.crm_error_csv IS
+'The rows of a job that failed, as CSV lines: header, then the original fields, then the column _error_reason. Mended and imported with the same mapping it works. job_id: from crm_progress. Errors: no such job of the caller.';

@@ -1,0 +1,86 @@
+/*
+ * crmio.c
+ *	  Entry point of the library: its settings.
+ */
+#include "crmio.h"
+
+#include <limits.h>
+
+#include "fmgr.h"
+#include "utils/guc.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+int			crmio_batch_rows = 50000;
+int			crmio_batch_memory = 64 * 1024;
+int			crmio_max_rows = 0;
+int			crmio_max_file_size = 1024;
+int			crmio_max_field_size = 16 * 1024;
+
+/* Only here so that triggers can ask for it; C code passes the id along. */
+static char *job_id_setting = NULL;
+
+/*
+ * Gives crmio.job_id a value until the current GUC nest level ends, by
+ * AtEOXact_GUC or by abort; 0 makes it empty, as it is outside of imports.
+ */
+void
+crmio_set_job_id(int64 job_id)
+{
+	char		text[32] = "";
+
+	if (job_id != 0)
+		snprintf(text, sizeof(text), INT64_FORMAT, job_id);
+	(void) set_config_option("crmio.job_id", text, PGC_INTERNAL, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * Defines the settings.  What protects the server is for superusers, or for
+ * roles with SET privilege on it; what tunes an import is for anybody.
+ */
+void
+_PG_init(void)
+{
+	DefineCustomIntVariable("crmio.batch_rows",
+							"Most rows that an import processes at a time.",
+							NULL,
+							&crmio_batch_rows, 50000, 100, 1000000,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("crmio.batch_memory",
+							"Memory for the rows that an import processes at a time.",
+							"A batch ends when its rows fill this, or at crmio.batch_rows.",
+							&crmio_batch_memory, 64 * 1024, 1024, MAX_KILOBYTES,
+							PGC_USERSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("crmio.max_rows",
+							"Most data rows of a file that can be imported.",
+							"Zero means no limit.",
+							&crmio_max_rows, 0, 0, INT_MAX,
+							PGC_SUSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("crmio.max_file_size",
+							"Largest file that can be read or uploaded.",
+							"Zero means no limit.",
+							&crmio_max_file_size, 1024, 0, INT_MAX,
+							PGC_SUSET, GUC_UNIT_MB,
+							NULL, NULL, NULL);
+
+	/* 256 MB leaves room for a row below the largest allocation, 1 GB */
+	DefineCustomIntVariable("crmio.max_field_size",
+							"Longest value of a field of a file.",
+							"A row with a longer one is an error row.",
+							&crmio_max_field_size, 16 * 1024, 1, 256 * 1024,
+							PGC_SUSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+	DefineCustomStringVariable("crmio.job_id",
+							   "Id of the import that is running in this session.",
+							   "Triggers read it to tell an import from an edit. It is empty outside of imports and can't be set.",
+							   &job_id_setting, "",
+							   PGC_INTERNAL, GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							   NULL, NULL, NULL);
+	MarkGUCPrefixReserved("crmio");
+}

@@ -1,0 +1,74 @@
+/*
+ * crmio.h
+ *	  What every room of crmio shares: settings, error helpers, the switch to
+ *	  the extension's owner, and reading of jsonb options.
+ */
+#ifndef CRMIO_H
+#define CRMIO_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+
+#include "compat.h"
+
+/* The schema that holds crmio's own tables, whatever schema the user chose. */
+#define CRMIO_SCHEMA "crmio"
+
+/* Settings (crmio.c); units as the name of the setting's documentation. */
+extern int	crmio_batch_rows;		/* rows */
+extern int	crmio_batch_memory;		/* kB */
+extern int	crmio_max_rows;			/* rows, 0 = no limit */
+extern int	crmio_max_file_size;	/* MB, 0 = no limit */
+extern int	crmio_max_field_size;	/* kB */
+
+extern void crmio_set_job_id(int64 job_id);
+
+/*
+ * text.c: names and values as people read them
+ */
+extern char *crmio_clip(const char *text);
+extern char *crmio_name_key(const char *name);
+extern const char *crmio_closest(const char *name, List *candidates);
+extern char *crmio_trim(char *text);
+extern bool crmio_is_blank(const char *text);
+extern char *crmio_lower(const char *text, Oid collation);
+extern char *crmio_join(List *strings, const char *separator);
+
+/* client.c */
+extern void crmio_flush_client(void);
+
+/*
+ * owner.c: crmio's own tables are read and written as their owner
+ */
+typedef struct CrmioOwnerScope
+{
+	Oid			user;
+	int			sec_context;
+	int			guc_level;
+} CrmioOwnerScope;
+
+extern void crmio_become_owner(CrmioOwnerScope *scope);
+extern void crmio_restore_user(CrmioOwnerScope *scope);
+extern char *crmio_function_schema(void);
+
+/*
+ * json.c: jsonb options, one level at a time
+ */
+typedef struct JsonMember
+{
+	char	   *key;			/* NULL for array elements */
+	JsonbValue	value;			/* jbvBinary for a nested object or array */
+} JsonMember;
+
+extern List *crmio_json_members(JsonbContainer *container);
+extern JsonbValue *crmio_json_get(JsonbContainer *container, const char *key);
+extern bool crmio_json_is_object(const JsonbValue *value);
+extern bool crmio_json_is_array(const JsonbValue *value);
+extern const char *crmio_json_type_name(const JsonbValue *value);
+extern char *crmio_json_scalar_text(const JsonbValue *value);
+extern char *crmio_json_text(const JsonbValue *value);
+extern List *crmio_json_strings(const JsonbValue *value);
+
+#endif							/* CRMIO_H */

@@ -1,0 +1,372 @@
+/*
+ * job.c
+ *	  Writes what a job leaves behind: its row, its errors and warnings, the rows
+ *	  that failed, and what undoing it needs.  report.c reads the first three.
+ *
+ * All of it is written as the owner of the extension, with a connection to SPI
+ * that the caller holds.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "history/job.h"
+#include "statement.h"
+
+/* Rows for one of the history tables, until they are written. */
+typedef struct Sink
+{
+	TupleDesc	desc;
+	RowSet	   *rows;			/* NULL: none */
+	Statement  *write;
+} Sink;
+
+/* Keys created in one module since the last write. */
+typedef struct CreatedKeys
+{
+	char	   *module;
+	ArrayBuildState *keys;
+} CreatedKeys;
+
+struct JobLog
+{
+	int64		job_id;
+	MemoryContext context;
+	ResourceOwner owner;		/* of the files that the sinks may need */
+	MemoryContext created_context;	/* of the keys in created */
+	List	   *created;		/* of CreatedKeys * */
+	Sink		messages;
+	Sink		error_rows;
+	Sink		changes;
+};
+
+/*
+ * run_as_owner
+ *		Runs one statement with parameters on crmio's own tables.
+ */
+static void
+run_as_owner(const char *sql, int nargs, Oid *types, Datum *values, const char *nulls)
+{
+	MemoryContext context = CurrentMemoryContext;
+	CrmioOwnerScope scope;
+	int			result;
+
+	crmio_become_owner(&scope);
+	result = SPI_execute_with_args(sql, nargs, types, values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not write the job: %s", SPI_result_code_string(result));
+	crmio_restore_user(&scope);
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * text_array
+ *		A text[] of C strings; a NULL among them becomes a NULL element.
+ */
+static Datum
+text_array(int n, char **strings)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * Max(n, 1));
+	bool	   *nulls = palloc(sizeof(bool) * Max(n, 1));
+	int			dims[1] = {n};
+	int			bounds[1] = {1};
+
+	for (int i = 0; i < n; i++)
+	{
+		nulls[i] = strings[i] == NULL;
+		elements[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(strings[i]);
+	}
+	return PointerGetDatum(construct_md_array(elements, nulls, 1, dims, bounds,
+											  TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/*
+ * crmio_job_start
+ *		Makes the row of a new job, and returns its id.
+ */
+int64
+crmio_job_start(const JobStart *start)
+{
+	Oid			types[9] = {TEXTOID, TEXTOID, JSONBOID, TEXTOID, BOOLOID, TEXTARRAYOID,
+	TEXTOID, TEXTOID, NAMEOID};
+	Datum		values[9];
+	char		nulls[10] = "         ";
+	char		delimiter[2] = {start->delimiter, '\0'};
+	char		quote[2] = {start->quote, '\0'};
+	bool		isnull;
+
+	values[0] = CStringGetTextDatum(start->module);
+	values[1] = CStringGetTextDatum(start->file_name);
+	values[2] = JsonbPGetDatum(start->mapping);
+	values[3] = CStringGetTextDatum(start->policy);
+	values[4] = BoolGetDatum(start->dry_run);
+	if (start->header != NULL)
+		values[5] = text_array(start->ncolumns, start->header);
+	else
+		nulls[5] = 'n';
+	values[6] = CStringGetTextDatum(delimiter);
+	values[7] = CStringGetTextDatum(quote);
+	values[8] = DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(GetUserId(), false)));
+
+	run_as_owner("INSERT INTO " CRMIO_SCHEMA ".job"
+				 " (module, file_name, mapping, policy, dry_run, header, delimiter, quote, owner, state)"
+				 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'running') RETURNING job_id",
+				 9, types, values, nulls);
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/*
+ * crmio_job_update
+ *		Brings the job's row up to date; a state other than "running" ends it.
+ */
+void
+crmio_job_update(int64 job_id, const char *state, const JobCounts *counts)
+{
+	Oid			types[9] = {INT8OID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
+	INT8OID, INT8OID};
+	Datum		values[9];
+
+	values[0] = Int64GetDatum(job_id);
+	values[1] = CStringGetTextDatum(state);
+	values[2] = Int64GetDatum(counts->rows_read);
+	values[3] = Int64GetDatum(counts->created);
+	values[4] = Int64GetDatum(counts->updated);
+	values[5] = Int64GetDatum(counts->unchanged);
+	values[6] = Int64GetDatum(counts->skipped);
+	values[7] = Int64GetDatum(counts->errored);
+	values[8] = Int64GetDatum(counts->warnings);
+	run_as_owner("UPDATE " CRMIO_SCHEMA ".job SET state = $2, rows_read = $3, created = $4,"
+				 " updated = $5, unchanged = $6, skipped = $7, errored = $8, warnings = $9,"
+				 " ended_at = CASE WHEN $2 <> 'running' THEN pg_catalog.clock_timestamp() END"
+				 " WHERE job_id = $1",
+				 9, types, values, NULL);
+}
+
+/*
+ * init_sink
+ *		Prepares the way into a history table; the columns come in pairs of name
+ *		and type.
+ */
+static void
+init_sink(Sink *sink, const char *table, int ncolumns, const char *const *names, const Oid *types)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO " CRMIO_SCHEMA ".%s (", table);
+	sink->desc = CreateTemplateTupleDesc(ncolumns);
+	for (int i = 0; i < ncolumns; i++)
+	{
+		TupleDescInitEntry(sink->desc, i + 1, names[i], types[i], -1, 0);
+		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", names[i]);
+	}
+	appendStringInfoString(&sql, ") SELECT * FROM " BATCH_RELATION);
+	sink->write = crmio_statement_create(CurrentMemoryContext, sql.data, false);
+}
+
+/*
+ * add_to_sink
+ *		Keeps a row for the next write.  The tuplestore belongs to the log, not to
+ *		the subtransaction of the moment: a dry run writes it after undoing that.
+ */
+static void
+add_to_sink(JobLog *log, Sink *sink, Datum *values, bool *nulls)
+{
+	if (sink->rows == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(log->context);
+		ResourceOwner old_owner = CurrentResourceOwner;
+
+		CurrentResourceOwner = log->owner;
+		sink->rows = crmio_rowset_create(sink->desc);
+		CurrentResourceOwner = old_owner;
+		MemoryContextSwitchTo(old);
+	}
+	crmio_rowset_add(sink->rows, values, nulls);
+}
+
+/*
+ * write_sink
+ *		Writes the rows and forgets them.
+ */
+static void
+write_sink(Sink *sink)
+{
+	CrmioOwnerScope scope;
+
+	if (sink->rows == NULL)
+		return;
+	crmio_become_owner(&scope);
+	crmio_statement_run(sink->write, sink->rows);
+	crmio_restore_user(&scope);
+	crmio_rowset_free(sink->rows);
+	sink->rows = NULL;
+}
+
+/*
+ * crmio_joblog_create
+ *		A log for a job, in CurrentMemoryContext.
+ */
+JobLog *
+crmio_joblog_create(int64 job_id)
+{
+	static const char *const message_names[] = {"job_id", "severity", "row_number", "line_number",
+	"column_name", "field", "value", "code", "reason"};
+	static const Oid message_types[] = {INT8OID, CHAROID, INT8OID, INT8OID,
+	TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	static const char *const row_names[] = {"job_id", "row_number", "fields"};
+	static const Oid row_types[] = {INT8OID, INT8OID, TEXTARRAYOID};
+	static const char *const change_names[] = {"job_id", "batch", "module", "record_key",
+	"old_values", "new_values"};
+	static const Oid change_types[] = {INT8OID, INT8OID, TEXTOID, TEXTOID, JSONBOID, JSONBOID};
+	JobLog	   *log = palloc0(sizeof(JobLog));
+
+	log->job_id = job_id;
+	log->context = CurrentMemoryContext;
+	log->owner = CurrentResourceOwner;
+	log->created_context = AllocSetContextCreate(log->context, "crmio created keys",
+												 ALLOCSET_DEFAULT_SIZES);
+	init_sink(&log->messages, "job_message", lengthof(message_names), message_names, message_types);
+	init_sink(&log->error_rows, "job_error_row", lengthof(row_names), row_names, row_types);
+	init_sink(&log->changes, "job_change", lengthof(change_names), change_names, change_types);
+	return log;
+}
+
+/*
+ * optional_text
+ *		A text Datum, or NULL.
+ */
+static Datum
+optional_text(const char *text, bool *isnull)
+{
+	*isnull = text == NULL;
+	return text ? CStringGetTextDatum(text) : (Datum) 0;
+}
+
+/*
+ * crmio_joblog_message
+ *		Adds an error or a warning.
+ */
+void
+crmio_joblog_message(JobLog *log, const JobMessage *message)
+{
+	Datum		values[9];
+	bool		nulls[9] = {false};
+
+	values[0] = Int64GetDatum(log->job_id);
+	values[1] = CharGetDatum(message->warning ? 'w' : 'e');
+	values[2] = Int64GetDatum(message->row_number);
+	nulls[2] = message->row_number == 0;
+	values[3] = Int64GetDatum(message->line_number);
+	nulls[3] = message->line_number == 0;
+	values[4] = optional_text(message->column_name, &nulls[4]);
+	values[5] = optional_text(message->field, &nulls[5]);
+	values[6] = optional_text(message->value ? crmio_clip(message->value) : NULL, &nulls[6]);
+	values[7] = CStringGetTextDatum(message->code);
+	values[8] = CStringGetTextDatum(message->reason);
+	add_to_sink(log, &log->messages, values, nulls);
+}
+
+/*
+ * crmio_joblog_error_row
+ *		Keeps the fields of a row that failed, as the file had them.
+ */
+void
+crmio_joblog_error_row(JobLog *log, int64 row_number, int nfields, char **fields)
+{
+	Datum		values[3] = {Int64GetDatum(log->job_id), Int64GetDatum(row_number),
+	text_array(nfields, fields)};
+	bool		nulls[3] = {false};
+
+	add_to_sink(log, &log->error_rows, values, nulls);
+}
+
+/*
+ * crmio_joblog_created
+ *		Records the key of a record that the job created in a module.
+ */
+void
+crmio_joblog_created(JobLog *log, const char *module, const char *key)
+{
+	MemoryContext old = MemoryContextSwitchTo(log->created_context);
+	CreatedKeys *created = NULL;
+	ListCell   *lc;
+
+	foreach(lc, log->created)
+	{
+		if (strcmp(((CreatedKeys *) lfirst(lc))->module, module) == 0)
+			created = lfirst(lc);
+	}
+	if (created == NULL)
+	{
+		created = palloc0(sizeof(CreatedKeys));
+		created->module = pstrdup(module);
+		log->created = lappend(log->created, created);
+	}
+	created->keys = accumArrayResult(created->keys, CStringGetTextDatum(key), false, TEXTOID,
+									 log->created_context);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * crmio_joblog_changed
+ *		Records the values that the job replaced in a record, before and after.
+ */
+void
+crmio_joblog_changed(JobLog *log, int64 batch, const char *module, const char *key,
+					 Jsonb *old_values, Jsonb *new_values)
+{
+	Datum		values[6] = {Int64GetDatum(log->job_id), Int64GetDatum(batch),
+		CStringGetTextDatum(module), CStringGetTextDatum(key),
+	JsonbPGetDatum(old_values), JsonbPGetDatum(new_values)};
+	bool		nulls[6] = {false};
+
+	add_to_sink(log, &log->changes, values, nulls);
+}
+
+/*
+ * crmio_joblog_drop_undo
+ *		Forgets what undoing would need: a dry run has undone it already.
+ */
+void
+crmio_joblog_drop_undo(JobLog *log)
+{
+	log->created = NIL;
+	MemoryContextReset(log->created_context);
+	if (log->changes.rows != NULL)
+		crmio_rowset_free(log->changes.rows);
+	log->changes.rows = NULL;
+}
+
+/*
+ * crmio_joblog_write
+ *		Writes what was added since the last time, as part of the given batch.
+ */
+void
+crmio_joblog_write(JobLog *log, int64 batch)
+{
+	ListCell   *lc;
+
+	foreach(lc, log->created)
+	{
+		CreatedKeys *created = lfirst(lc);
+		Oid			types[4] = {INT8OID, INT8OID, TEXTOID, TEXTARRAYOID};
+		Datum		values[4] = {Int64GetDatum(log->job_id), Int64GetDatum(batch),
+			CStringGetTextDatum(created->module),
+		makeArrayResult(created->keys, CurrentMemoryContext)};
+
+		run_as_owner("INSERT INTO " CRMIO_SCHEMA ".job_created (job_id, batch, module, record_keys)"
+					 " VALUES ($1, $2, $3, $4)", 4, types, values, NULL);
+	}
+	write_sink(&log->changes);
+	crmio_joblog_drop_undo(log);
+	write_sink(&log->messages);
+	write_sink(&log->error_rows);
+}

@@ -1,0 +1,670 @@
+/*
+ * lookup.c
+ *	  Finds existing records for a whole batch with one statement (lookup.h).
+ *
+ * The keys of the batch are joined with the table, one index lookup per key.  If
+ * no index serves the fields, a temporary table of keys is made by one scan and
+ * kept up with what the import writes, so the cost stays linear in both.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rls.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "import/lookup.h"
+#include "import/values.h"
+
+/* Alias of the module's table in all statements that crmio builds. */
+#define TARGET_ALIAS "crmio_target"
+
+/*
+ * crmio_key_form
+ *		How values of a field are compared.  Names compare case-insensitively in
+ *		references; in a match they do if the module's unique index says so.
+ */
+KeyForm
+crmio_key_form(const Field *field, bool for_reference)
+{
+	switch (field->kind)
+	{
+		case KIND_EMAIL:
+		case KIND_DOMAIN:
+			return KEY_LOWER;
+		case KIND_PHONE:
+			return KEY_DIGITS;
+		case KIND_TEXT:
+			if (for_reference)
+				return KEY_LOWER_TRIM;
+			/* citext's own equality ignores case already */
+			return field->casefold && field->typid < FirstNormalObjectId ? KEY_LOWER : KEY_NATIVE;
+		default:
+			return KEY_NATIVE;
+	}
+}
+
+/*
+ * column_sql
+ *		A column of the module's table.
+ */
+static char *
+column_sql(TupleDesc desc, AttrNumber attnum)
+{
+	Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
+
+	return psprintf(TARGET_ALIAS ".%s", quote_identifier(NameStr(att->attname)));
+}
+
+/*
+ * key_sql
+ *		The expression that gives a record's key for a field, in its form.
+ */
+static char *
+key_sql(TupleDesc desc, const LookupField *field, int position)
+{
+	Form_pg_attribute att = TupleDescAttr(desc, field->attnum - 1);
+	char	   *column;
+
+	if (field->in_list)
+		column = psprintf("crmio_list%d.value", position);
+	else
+	{
+		column = column_sql(desc, field->attnum);
+		if (field->form != KEY_NATIVE && att->atttypid != TEXTOID)
+			column = psprintf("(%s)::pg_catalog.text", column);
+	}
+
+	switch (field->form)
+	{
+		case KEY_LOWER:
+			return psprintf("pg_catalog.lower(%s)", column);
+		case KEY_LOWER_TRIM:
+			return psprintf("pg_catalog.lower(pg_catalog.btrim(%s))", column);
+		case KEY_DIGITS:
+			return psprintf("pg_catalog.regexp_replace(%s, '[^0-9]', '', 'g')", column);
+		case KEY_NATIVE:
+			break;
+	}
+	return column;
+}
+
+/*
+ * append_lists
+ *		Joins the entries of the typed lists that the lookup is by.
+ */
+static void
+append_lists(StringInfo sql, const Lookup *lookup)
+{
+	for (int i = 0; i < lookup->nfields; i++)
+	{
+		const LookupField *field = &lookup->fields[i];
+		char	   *column;
+
+		if (!field->in_list)
+			continue;
+		column = column_sql(lookup->desc, field->attnum);
+		appendStringInfo(sql, " CROSS JOIN LATERAL (SELECT entry OPERATOR(pg_catalog.->>) 'value' AS value"
+						 " FROM pg_catalog.jsonb_array_elements(CASE pg_catalog.jsonb_typeof(%s)"
+						 " WHEN 'array' THEN %s ELSE '[]' END) entry", column, column);
+		if (field->list_type != NULL)
+			appendStringInfo(sql, " WHERE pg_catalog.lower(entry OPERATOR(pg_catalog.->>) 'type')"
+							 " OPERATOR(pg_catalog.=) %s", quote_literal_cstr(field->list_type));
+		appendStringInfo(sql, ") crmio_list%d", i + 1);
+	}
+}
+
+/*
+ * crmio_equality_sql
+ *		"left = right" with the type's own operator, whatever the search_path.
+ */
+char *
+crmio_equality_sql(const char *left, Oid typid, const char *right)
+{
+	TypeCacheEntry *type = lookup_type_cache(typid, TYPECACHE_EQ_OPR);
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(type->eq_opr));
+	Form_pg_operator op;
+	char	   *sql;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", type->eq_opr);
+	op = (Form_pg_operator) GETSTRUCT(tuple);
+	sql = psprintf("%s OPERATOR(%s.%s) %s", left,
+				   quote_identifier(get_namespace_name(op->oprnamespace)),
+				   NameStr(op->oprname), right);
+	ReleaseSysCache(tuple);
+	return sql;
+}
+
+/*
+ * append_key_condition
+ *		Conditions that a record's key columns equal those of another relation.
+ */
+static void
+append_key_condition(StringInfo sql, const Lookup *lookup, const char *alias, const char *prefix)
+{
+	for (int i = 0; i < lookup->module->nkeys; i++)
+	{
+		AttrNumber	attnum = lookup->module->key_attnums[i];
+		Oid			typid = TupleDescAttr(lookup->desc, attnum - 1)->atttypid;
+
+		appendStringInfo(sql, "%s%s", i > 0 ? " AND " : "",
+						 crmio_equality_sql(column_sql(lookup->desc, attnum), getBaseType(typid),
+								  psprintf("%s.%s%d", alias, prefix, i + 1)));
+	}
+}
+
+/*
+ * find_sql
+ *		The statement that finds the records of a batch of keys.
+ */
+static char *
+find_sql(const Lookup *lookup)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT " BATCH_RELATION ".position");
+	for (int i = 0; i < lookup->module->nkeys; i++)
+		appendStringInfo(&sql, ", %s", column_sql(lookup->desc, lookup->module->key_attnums[i]));
+	for (int i = 0; i < lookup->ncolumns; i++)
+		appendStringInfo(&sql, ", %s", column_sql(lookup->desc, lookup->columns[i]));
+	appendStringInfoString(&sql, " FROM " BATCH_RELATION);
+	if (lookup->keys_table != NULL)
+	{
+		appendStringInfo(&sql, " JOIN %s crmio_keys ON ", lookup->keys_table);
+		for (int i = 0; i < lookup->nfields; i++)
+			appendStringInfo(&sql, "%s%s", i > 0 ? " AND " : "",
+							 crmio_equality_sql(psprintf("crmio_keys.k%d", i + 1), lookup->fields[i].typid,
+									  psprintf(BATCH_RELATION ".k%d", i + 1)));
+		appendStringInfo(&sql, " JOIN %s " TARGET_ALIAS " ON ", lookup->module->relation);
+		append_key_condition(&sql, lookup, "crmio_keys", "r");
+	}
+	else
+		appendStringInfo(&sql, " CROSS JOIN %s " TARGET_ALIAS, lookup->module->relation);
+	append_lists(&sql, lookup);
+	for (int i = 0; i < lookup->nfields; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? " AND " : " WHERE ",
+						 crmio_equality_sql(key_sql(lookup->desc, &lookup->fields[i], i + 1),
+								  lookup->fields[i].typid,
+								  psprintf(BATCH_RELATION ".k%d", i + 1)));
+	return sql.data;
+}
+
+/*
+ * init_field
+ *		Type and functions of a key in its form.
+ */
+static void
+init_field(TupleDesc desc, LookupField *field, MemoryContext context)
+{
+	Form_pg_attribute att = TupleDescAttr(desc, field->attnum - 1);
+	TypeCacheEntry *type;
+
+	field->typid = TEXTOID;
+	field->typmod = -1;
+	field->collation = OidIsValid(att->attcollation) ? att->attcollation : DEFAULT_COLLATION_OID;
+	if (field->form == KEY_NATIVE)
+	{
+		field->typmod = att->atttypmod;
+		field->typid = getBaseTypeAndTypmod(att->atttypid, &field->typmod);
+		field->collation = att->attcollation;
+	}
+	type = lookup_type_cache(field->typid, TYPECACHE_EQ_OPR | TYPECACHE_EQ_OPR_FINFO |
+							 TYPECACHE_HASH_EXTENDED_PROC_FINFO);
+	if (!OidIsValid(type->eq_opr))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("records can't be found by column \"%s\": type %s has no equality",
+						NameStr(att->attname), format_type_be(field->typid))));
+	fmgr_info_copy(&field->equal, &type->eq_opr_finfo, context);
+	field->hashable = OidIsValid(type->hash_extended_proc_finfo.fn_oid);
+	if (field->hashable)
+		fmgr_info_copy(&field->hash, &type->hash_extended_proc_finfo, context);
+}
+
+/*
+ * crmio_lookup_create
+ *		A lookup by the given fields, which also fetches the given columns.  It
+ *		lives in the given context.
+ */
+Lookup *
+crmio_lookup_create(MemoryContext context, const Module *module, Relation rel,
+					int nfields, LookupField *fields, int ncolumns, AttrNumber *columns)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Lookup	   *lookup = palloc0(sizeof(Lookup));
+	TupleDesc	desc = CreateTupleDescCopy(RelationGetDescr(rel));
+
+	lookup->module = module;
+	lookup->desc = desc;
+	lookup->relkind = rel->rd_rel->relkind;
+	lookup->nfields = nfields;
+	lookup->fields = fields;
+	lookup->ncolumns = ncolumns;
+	lookup->columns = columns;
+
+	lookup->batch_desc = CreateTemplateTupleDesc(1 + nfields);
+	TupleDescInitEntry(lookup->batch_desc, 1, "position", INT4OID, -1, 0);
+	for (int i = 0; i < nfields; i++)
+	{
+		init_field(desc, &fields[i], context);
+		TupleDescInitEntry(lookup->batch_desc, i + 2, psprintf("k%d", i + 1),
+						   fields[i].typid, -1, 0);
+		TupleDescInitEntryCollation(lookup->batch_desc, i + 2, fields[i].collation);
+	}
+
+	lookup->key = crmio_record_key_create(context, module, rel);
+	lookup->find = crmio_statement_create(context, find_sql(lookup), true);
+	MemoryContextSwitchTo(old);
+	return lookup;
+}
+
+/*
+ * collation_name
+ *		A collation as SQL names it.
+ */
+static char *
+collation_name(Oid collation)
+{
+	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+	Form_pg_collation form;
+	char	   *name;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for collation %u", collation);
+	form = (Form_pg_collation) GETSTRUCT(tuple);
+	name = quote_qualified_identifier(get_namespace_name(form->collnamespace),
+									  NameStr(form->collname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
+/*
+ * build_keys_table
+ *		Makes the temporary table of keys by one scan of the module's table.
+ */
+static void
+build_keys_table(Lookup *lookup, MemoryContext context)
+{
+	static uint32 serial = 0;	/* several lookups of a session have one each */
+	MemoryContext old = CurrentMemoryContext;
+	char	   *table = psprintf("crmio_keys_%u", ++serial);
+	StringInfoData columns;
+	StringInfoData insert;
+
+	lookup->keys_table = MemoryContextStrdup(context, psprintf("pg_temp.%s", table));
+
+	initStringInfo(&columns);
+	initStringInfo(&insert);
+	appendStringInfo(&insert, "INSERT INTO %s SELECT DISTINCT ", lookup->keys_table);
+	for (int i = 0; i < lookup->nfields; i++)
+	{
+		const LookupField *field = &lookup->fields[i];
+
+		appendStringInfo(&columns, "k%d %s", i + 1, format_type_be_qualified(field->typid));
+		if (OidIsValid(field->collation) && field->collation != DEFAULT_COLLATION_OID)
+			appendStringInfo(&columns, " COLLATE %s", collation_name(field->collation));
+		appendStringInfoString(&columns, ", ");
+		appendStringInfo(&insert, "%s, ", key_sql(lookup->desc, field, i + 1));
+	}
+	for (int i = 0; i < lookup->module->nkeys; i++)
+	{
+		appendStringInfo(&columns, "%sr%d %s", i > 0 ? ", " : "", i + 1,
+						 format_type_be_qualified(TupleDescAttr(lookup->key->desc, i)->atttypid));
+		appendStringInfo(&insert, "%s%s", i > 0 ? ", " : "",
+						 column_sql(lookup->desc, lookup->module->key_attnums[i]));
+	}
+	appendStringInfo(&insert, " FROM %s " TARGET_ALIAS, lookup->module->relation);
+
+	SPI_execute(psprintf("CREATE TEMPORARY TABLE %s (%s) ON COMMIT DROP", table, columns.data),
+				false, 0);
+	{
+		StringInfoData fill;
+
+		initStringInfo(&fill);
+		appendStringInfoString(&fill, insert.data);
+		append_lists(&fill, lookup);
+		SPI_execute(fill.data, false, 0);
+	}
+
+	resetStringInfo(&columns);
+	for (int i = 0; i < lookup->nfields; i++)
+		appendStringInfo(&columns, "%sk%d", i > 0 ? ", " : "", i + 1);
+	SPI_execute(psprintf("CREATE INDEX ON %s (%s)", lookup->keys_table, columns.data), false, 0);
+	SPI_execute(psprintf("ANALYZE %s", lookup->keys_table), false, 0);
+	MemoryContextSwitchTo(old);
+
+	/* the same expressions, for the records that the import writes */
+	appendStringInfoString(&insert, " JOIN " BATCH_RELATION " ON ");
+	append_key_condition(&insert, lookup, BATCH_RELATION, "r");
+	append_lists(&insert, lookup);
+	lookup->add_keys = crmio_statement_create(context, insert.data, true);
+}
+
+/*
+ * missing_index_warning
+ *		What to tell the user of a lookup that no index serves: the index to make.
+ */
+static char *
+missing_index_warning(const Lookup *lookup)
+{
+	StringInfoData exprs;
+
+	initStringInfo(&exprs);
+	for (int i = 0; i < lookup->nfields; i++)
+	{
+		LookupField field = lookup->fields[i];
+		char	   *expr;
+
+		if (field.in_list)
+			return NULL;		/* no index could serve */
+		expr = key_sql(lookup->desc, &field, i + 1);
+		/* as a user writes it: without alias and schema names */
+		for (char *p; (p = strstr(expr, TARGET_ALIAS ".")) != NULL;)
+			memmove(p, p + strlen(TARGET_ALIAS "."), strlen(p + strlen(TARGET_ALIAS ".")) + 1);
+		for (char *p; (p = strstr(expr, "pg_catalog.")) != NULL;)
+			memmove(p, p + strlen("pg_catalog."), strlen(p + strlen("pg_catalog.")) + 1);
+		appendStringInfo(&exprs, "%s%s", i > 0 ? ", " : "", expr);
+	}
+	return psprintf("CREATE INDEX ON %s (%s);", lookup->module->relation, exprs.data);
+}
+
+/*
+ * crmio_lookup_prepare
+ *		Checks the caller's right to look, and finds out whether an index serves.
+ *		Adds to *warnings the CREATE INDEX that would help.  The caller holds an SPI
+ *		connection.
+ */
+void
+crmio_lookup_prepare(Lookup *lookup, bool will_lock, List **warnings)
+{
+	MemoryContext context = GetMemoryChunkContext(lookup);
+	RowSet	   *empty = crmio_rowset_create(lookup->batch_desc);
+
+	if (!crmio_statement_uses_index(lookup->find, empty, TARGET_ALIAS))
+	{
+		char	   *index = missing_index_warning(lookup);
+
+		build_keys_table(lookup, context);
+		lookup->find = crmio_statement_create(context, find_sql(lookup), true);
+		/* with row-level security the server may not use an index that is there */
+		if (index != NULL && (lookup->relkind == RELKIND_RELATION || lookup->relkind == RELKIND_PARTITIONED_TABLE) &&
+			check_enable_rls(lookup->module->relid, InvalidOid, true) != RLS_ENABLED)
+			*warnings = lappend(*warnings, index);
+	}
+	lookup->find_locked =
+		crmio_statement_create(context, psprintf("%s FOR NO KEY UPDATE OF " TARGET_ALIAS,
+												 lookup->find->sql), true);
+	if (will_lock)
+		crmio_statement_check_rights(lookup->find_locked, empty);
+	crmio_rowset_free(empty);
+}
+
+/*
+ * crmio_lookup_key
+ *		Brings a value into the form in which it is compared; false if nothing is
+ *		left of it.
+ */
+bool
+crmio_lookup_key(const LookupField *field, Oid value_type, Datum value, Datum *key)
+{
+	char	   *string;
+
+	if (field->form == KEY_NATIVE)
+	{
+		*key = value;
+		return true;
+	}
+	if (value_type == TEXTOID || value_type == VARCHAROID)
+		string = TextDatumGetCString(value);
+	else
+	{
+		Oid			output;
+		bool		varlena;
+
+		getTypeOutputInfo(value_type, &output, &varlena);
+		string = OidOutputFunctionCall(output, value);
+	}
+
+	if (field->form == KEY_DIGITS)
+		string = crmio_phone_digits(string);
+	else
+	{
+		if (field->form == KEY_LOWER_TRIM)
+			string = crmio_trim(string);
+		string = crmio_lower(string, field->collation);
+	}
+	*key = CStringGetTextDatum(string);
+	return *string != '\0';
+}
+
+/*
+ * crmio_lookup_keys
+ *		Room for the keys of a batch, all absent, in CurrentMemoryContext.
+ */
+LookupKeys *
+crmio_lookup_keys(const Lookup *lookup, int nrows)
+{
+	LookupKeys *keys = palloc(sizeof(LookupKeys));
+
+	keys->nrows = nrows;
+	keys->values = palloc0(sizeof(Datum) * nrows * lookup->nfields);
+	keys->present = palloc0(sizeof(bool) * nrows);
+	return keys;
+}
+
+/* For sorting keys: text by its first bytes, anything else as it comes. */
+typedef struct SortKey
+{
+	uint64		prefix;
+	int			position;
+} SortKey;
+
+static int
+compare_sort_keys(const void *a, const void *b)
+{
+	const SortKey *left = a;
+	const SortKey *right = b;
+
+	if (left->prefix != right->prefix)
+		return left->prefix < right->prefix ? -1 : 1;
+	return left->position < right->position ? -1 : 1;
+}
+
+/*
+ * crmio_lookup_order
+ *		Positions of all rows, those near to each other in the index side by side:
+ *		looking them up, and writing them, touches each page of the index once.  Rows
+ *		without a key come last, in their order.
+ */
+int *
+crmio_lookup_order(const Lookup *lookup, const LookupKeys *keys)
+{
+	SortKey    *sort = palloc(sizeof(SortKey) * Max(keys->nrows, 1));
+	int		   *order = palloc(sizeof(int) * Max(keys->nrows, 1));
+
+	for (int i = 0; i < keys->nrows; i++)
+	{
+		Datum		key = keys->values[(Size) i * lookup->nfields];
+
+		sort[i].position = i;
+		if (!keys->present[i])
+			sort[i].prefix = PG_UINT64_MAX;
+		else if (lookup->fields[0].typid == TEXTOID)
+		{
+			unsigned char bytes[sizeof(uint64)] = {0};
+			text	   *value = DatumGetTextPP(key);
+
+			memcpy(bytes, VARDATA_ANY(value), Min(VARSIZE_ANY_EXHDR(value), sizeof(bytes)));
+			memcpy(&sort[i].prefix, bytes, sizeof(bytes));
+			sort[i].prefix = pg_ntoh64(sort[i].prefix);
+		}
+		else if (TupleDescAttr(lookup->batch_desc, 1)->attbyval)
+			sort[i].prefix = (uint64) key;
+		else
+			sort[i].prefix = 0;
+	}
+	qsort(sort, keys->nrows, sizeof(SortKey), compare_sort_keys);
+	for (int i = 0; i < keys->nrows; i++)
+		order[i] = sort[i].position;
+	pfree(sort);
+	return order;
+}
+
+/*
+ * is_known_hit
+ *		A typed list may hold the same value twice: is the record in the list?
+ */
+static bool
+is_known_hit(const Lookup *lookup, LookupHit *hits, const Datum *key)
+{
+	for (LookupHit *hit = hits; hit != NULL; hit = hit->next)
+	{
+		if (crmio_record_key_cmp(lookup->key, hit->key, key) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * collect_hits
+ *		Sorts the result of the statement by the rows of the batch; the hits of a row
+ *		come with the lowest key first.
+ */
+static LookupHit **
+collect_hits(const Lookup *lookup, int nrows, SPITupleTable *table, uint64 nhits)
+{
+	int			nkeys = lookup->module->nkeys;
+	int			width = 1 + nkeys + lookup->ncolumns;
+	LookupHit **hits = palloc0(sizeof(LookupHit *) * Max(nrows, 1));
+
+	for (uint64 i = 0; i < nhits; i++)
+	{
+		Datum	   *values = palloc(sizeof(Datum) * width);
+		bool	   *nulls = palloc(sizeof(bool) * width);
+		LookupHit **place;
+		LookupHit  *hit;
+
+		heap_deform_tuple(table->vals[i], table->tupdesc, values, nulls);
+		place = &hits[DatumGetInt32(values[0])];
+		if (*place != NULL && is_known_hit(lookup, *place, values + 1))
+			continue;
+		hit = palloc(sizeof(LookupHit));
+		hit->key = values + 1;
+		hit->values = values + 1 + nkeys;
+		hit->nulls = nulls + 1 + nkeys;
+		while (*place != NULL && crmio_record_key_cmp(lookup->key, (*place)->key, hit->key) < 0)
+			place = &(*place)->next;
+		hit->next = *place;
+		*place = hit;
+	}
+	return hits;
+}
+
+/*
+ * crmio_lookup_find
+ *		Finds the records of all keys; returns a list of hits per row.  The hits live
+ *		in CurrentMemoryContext, their values as long as the SPI connection that the
+ *		caller holds.  With lock, the records are locked against changes.
+ */
+LookupHit **
+crmio_lookup_find(Lookup *lookup, const LookupKeys *keys, const int *order, bool lock)
+{
+	RowSet	   *rows = crmio_rowset_create(lookup->batch_desc);
+	Datum	   *values = palloc(sizeof(Datum) * (1 + lookup->nfields));
+	bool	   *nulls = palloc0(sizeof(bool) * (1 + lookup->nfields));
+	LookupHit **hits;
+
+	for (int i = 0; i < keys->nrows; i++)
+	{
+		int			row = order ? order[i] : i;
+
+		if (!keys->present[row])
+			continue;
+		values[0] = Int32GetDatum(row);
+		memcpy(values + 1, keys->values + (Size) row * lookup->nfields,
+			   sizeof(Datum) * lookup->nfields);
+		crmio_rowset_add(rows, values, nulls);
+	}
+	if (rows->nrows > 0)
+	{
+		crmio_statement_run(lock ? lookup->find_locked : lookup->find, rows);
+		hits = collect_hits(lookup, keys->nrows, SPI_tuptable, SPI_processed);
+	}
+	else
+		hits = palloc0(sizeof(LookupHit *) * Max(keys->nrows, 1));
+	crmio_rowset_free(rows);
+	return hits;
+}
+
+/*
+ * crmio_lookup_added
+ *		Records were written: where there is a table of keys, theirs go in.  (Keys that
+ *		a record no longer has do no harm: a lookup compares with the record too.)
+ */
+void
+crmio_lookup_added(Lookup *lookup, int nrecords, Datum **keys)
+{
+	RowSet	   *rows;
+	bool	   *nulls;
+
+	if (lookup->keys_table == NULL || nrecords == 0)
+		return;
+	rows = crmio_rowset_create(lookup->key->desc);
+	nulls = palloc0(sizeof(bool) * lookup->module->nkeys);
+	for (int i = 0; i < nrecords; i++)
+		crmio_rowset_add(rows, keys[i], nulls);
+	crmio_statement_run(lookup->add_keys, rows);
+	crmio_rowset_free(rows);
+}
+
+/*
+ * crmio_lookup_hash
+ *		Keys that are equal have the same hash.
+ */
+uint64
+crmio_lookup_hash(const Lookup *lookup, const Datum *key)
+{
+	uint64		hash = 0;
+
+	for (int i = 0; i < lookup->nfields; i++)
+	{
+		LookupField *field = &lookup->fields[i];
+
+		if (!field->hashable)
+			continue;
+		hash = hash_combine64(hash, DatumGetUInt64(FunctionCall2Coll(&field->hash, field->collation,
+																	 key[i], UInt64GetDatum(0))));
+	}
+	return hash;
+}
+
+/*
+ * crmio_lookup_equal
+ *		Do two keys find the same records?
+ */
+bool
+crmio_lookup_equal(const Lookup *lookup, const Datum *a, const Datum *b)
+{
+	for (int i = 0; i < lookup->nfields; i++)
+	{
+		LookupField *field = &lookup->fields[i];
+
+		if (!DatumGetBool(FunctionCall2Coll(&field->equal, field->collation, a[i], b[i])))
+			return false;
+	}
+	return true;
+}

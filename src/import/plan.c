@@ -1,0 +1,329 @@
+/*
+ * plan.c
+ *	  Binds a mapping to a module and a file: which column fills which field.  All
+ *	  that can be refused is refused here, before any row is read.  bind.c goes on
+ *	  from here, to the table's columns, references and match.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+
+#include "import/import.h"
+
+/* The column that crm_error_csv adds. */
+#define ERROR_REASON_COLUMN "_error_reason"
+
+/*
+ * resolve_path
+ *		A field path of the module; an unknown one is an error.
+ */
+static FieldPath *
+resolve_path(const Module *module, const char *text, const char *where)
+{
+	char	   *problem = NULL;
+	char	   *hint = NULL;
+	FieldPath  *path = crmio_path_resolve(module, text, &problem, &hint);
+
+	if (path == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("%s", problem),
+				 where ? errdetail("It stands in %s of the mapping.", where) : 0,
+				 hint ? errhint("%s", hint) : 0));
+	return path;
+}
+
+/*
+ * describe_source
+ *		Where the values of an input come from, for messages.
+ */
+static char *
+describe_source(const Input *input)
+{
+	return input->column >= 0 ? psprintf("column \"%s\"", input->column_name) :
+		pstrdup("a static value");
+}
+
+/*
+ * check_conflict
+ *		Two sources for one field path are refused.
+ */
+static void
+check_conflict(const ImportPlan *plan, const Input *new)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->inputs)
+	{
+		Input	   *other = lfirst(lc);
+
+		if (strcmp(other->path->text, new->path->text) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s and %s are both mapped to field \"%s\"", describe_source(other),
+							describe_source(new), new->path->text),
+					 errhint("Map one of them to another field, or to null to skip it.")));
+	}
+}
+
+/*
+ * add_input
+ *		Maps a column (or a static value) to a field path.  A full name fills two
+ *		fields.
+ */
+static void
+add_input(ImportPlan *plan, FieldPath *path, const Input *source, NamePart name_part)
+{
+	Input	   *input;
+
+	if (path->part == PATH_NAME)
+	{
+		add_input(plan, resolve_path(plan->module, path->first_name->name, NULL), source, NAME_FIRST);
+		add_input(plan, resolve_path(plan->module, path->last_name->name, NULL), source, NAME_LAST);
+		return;
+	}
+	input = palloc(sizeof(Input));
+	*input = *source;
+	input->path = path;
+	input->name_part = name_part;
+	input->index = plan->ninputs;
+	check_conflict(plan, input);
+	plan->inputs = lappend(plan->inputs, input);
+	plan->ninputs++;
+}
+
+/*
+ * find_column
+ *		Position of a file column given by its name, or as #N.
+ */
+static int
+find_column(const Reader *reader, const char *name)
+{
+	char	   *trimmed = crmio_trim(pstrdup(name));
+	List	   *names = NIL;
+	const char *closest;
+
+	for (int i = 0; i < reader->ncolumns; i++)
+	{
+		if (strcmp(reader->column_names[i], trimmed) == 0)
+			return i;
+		names = lappend(names, reader->column_names[i]);
+	}
+	if (trimmed[0] == '#' && trimmed[1] != '\0' && strspn(trimmed + 1, "0123456789") == strlen(trimmed + 1))
+	{
+		long		position = strtol(trimmed + 1, NULL, 10);
+
+		if (position >= 1 && position <= reader->ncolumns)
+			return position - 1;
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("the file has no column %s", crmio_clip(trimmed)),
+				 errhint("Its columns are #1 to #%d.", reader->ncolumns)));
+	}
+	closest = crmio_closest(trimmed, names);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("the file has no column \"%s\"", crmio_clip(trimmed)),
+			 errdetail("It stands in \"columns\" of the mapping."),
+			 closest ? errhint("Perhaps you meant \"%s\".", crmio_clip(closest)) :
+			 errhint("The file's columns are: %s.", crmio_clip(crmio_join(names, ", ")))));
+	return -1;					/* not reached */
+}
+
+/*
+ * map_given_columns
+ *		"columns" of the mapping, in the order of the file.
+ */
+static void
+map_given_columns(ImportPlan *plan, const Reader *reader)
+{
+	List	  **paths = palloc0(sizeof(List *) * Max(reader->ncolumns, 1));
+	ListCell   *lc;
+
+	foreach(lc, plan->mapping->columns)
+	{
+		MappedColumn *column = lfirst(lc);
+		int			position = find_column(reader, column->column);
+
+		if (column->paths != NIL && position == reader->error_reason_column)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("column \"%s\" can't be mapped", ERROR_REASON_COLUMN),
+					 errdetail("It holds the reasons that crm_error_csv wrote.")));
+		paths[position] = list_concat(paths[position], column->paths);
+	}
+	for (int i = 0; i < reader->ncolumns; i++)
+	{
+		foreach(lc, paths[i])
+		{
+			Input		source = {.column = i,.column_name = reader->column_names[i]};
+
+			add_input(plan, resolve_path(plan->module, lfirst(lc), "\"columns\""), &source, NAME_WHOLE);
+		}
+	}
+}
+
+/*
+ * is_free
+ *		Does no input yet fill (a part of) what a path fills?
+ */
+static bool
+is_free(const ImportPlan *plan, const FieldPath *path)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->inputs)
+	{
+		FieldPath  *other = ((Input *) lfirst(lc))->path;
+
+		if (strcmp(other->text, path->text) == 0)
+			return false;
+		if (path->part == PATH_NAME &&
+			(other->field == path->first_name || other->field == path->last_name))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * map_columns_by_name
+ *		Without "columns": those whose name is a field's name, label or alias.  The
+ *		first column for a field has it.  A NOTICE says what was mapped.
+ */
+static void
+map_columns_by_name(ImportPlan *plan, const Reader *reader)
+{
+	List	   *mapped = NIL;
+	List	   *skipped = NIL;
+
+	for (int i = 0; i < reader->ncolumns; i++)
+	{
+		char	   *name = reader->column_names[i];
+		Input		source = {.column = i,.column_name = name};
+		FieldPath  *path = NULL;
+
+		if (i == reader->error_reason_column)
+			continue;
+		path = crmio_path_by_name(plan->module, name);
+		if (path == NULL || !is_free(plan, path))
+		{
+			skipped = lappend(skipped, quote_literal_cstr(name));
+			continue;
+		}
+		add_input(plan, path, &source, NAME_WHOLE);
+		mapped = lappend(mapped, psprintf("%s to %s", quote_literal_cstr(name), path->text));
+	}
+	if (mapped != NIL || skipped != NIL)
+		ereport(NOTICE,
+				(errmsg("columns mapped by name: %s", mapped ? crmio_join(mapped, ", ") : "none"),
+				 skipped ? errdetail("Skipped: %s.", crmio_join(skipped, ", ")) : 0));
+}
+
+/*
+ * map_statics
+ *		"static" of the mapping.
+ */
+static void
+map_statics(ImportPlan *plan)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->mapping->statics)
+	{
+		StaticValue *value = lfirst(lc);
+		FieldPath  *path = resolve_path(plan->module, value->path, "\"static\"");
+		Input		source = {.column = -1};
+
+		source.static_text = value->text;
+		if (value->joined != NULL && path->kind == KIND_TEXT_LIST)
+			source.static_text = value->joined;
+		if (source.static_text != NULL)
+			source.static_text = crmio_trim(pstrdup(source.static_text));
+		add_input(plan, path, &source, NAME_WHOLE);
+	}
+}
+
+/*
+ * satisfies
+ *		Is a required field path mapped?  The inputs that satisfy it become required in
+ *		every row that has them.
+ */
+static bool
+satisfies(const ImportPlan *plan, const char *required)
+{
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, plan->inputs)
+	{
+		Input	   *input = lfirst(lc);
+
+		if (crmio_path_meets(input->path, required))
+		{
+			found = true;
+			input->required = true;
+		}
+	}
+	return found;
+}
+
+/*
+ * check_required
+ *		What the module demands of a mapping.
+ */
+static void
+check_required(const ImportPlan *plan)
+{
+	ListCell   *lc;
+	ListCell   *alternative;
+
+	foreach(lc, plan->module->required)
+	{
+		bool		found = false;
+
+		foreach(alternative, (List *) lfirst(lc))
+			found |= satisfies(plan, lfirst(alternative));
+		if (!found)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("an import of %s must map %s", plan->module->name,
+							crmio_join(lfirst(lc), " or ")),
+					 errhint("Map a column of the file to it in \"columns\", or give it a value for all rows in \"static\".")));
+	}
+}
+
+/*
+ * crmio_plan_create
+ *		The plan of an import, in the given context; wrong mappings are errors.
+ */
+ImportPlan *
+crmio_plan_create(MemoryContext context, Mapping *mapping, Module *module,
+				  Relation rel, Reader *reader)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ImportPlan *plan = palloc0(sizeof(ImportPlan));
+
+	plan->context = context;
+	plan->mapping = mapping;
+	plan->module = module;
+	plan->rel = rel;
+	if (mapping->columns_given)
+		map_given_columns(plan, reader);
+	else
+		map_columns_by_name(plan, reader);
+	if (plan->inputs == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("no column of the file is mapped"),
+				 mapping->columns_given ?
+				 errdetail("\"columns\" of the mapping maps nothing; columns that it does not list are skipped.") :
+				 errdetail("No column has the name, label or alias of a field of module \"%s\".",
+						   module->name),
+				 errhint("SELECT * FROM crm_columns(file) shows the columns, SELECT * FROM crm_fields('%s') the fields.",
+						 module->name)));
+	map_statics(plan);
+	check_required(plan);
+	MemoryContextSwitchTo(old);
+	return plan;
+}

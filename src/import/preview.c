@@ -1,0 +1,214 @@
+/*
+ * preview.c
+ *	  crm_preview: imports the first rows of a file one by one, shows what became of
+ *	  each, and undoes it all.  What it shows is what an import would do, defaults and
+ *	  triggers included, because it is one.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/resowner.h"
+
+#include "import/session.h"
+
+PG_FUNCTION_INFO_V1(crm_preview);
+
+/* Columns of the result. */
+#define PREVIEW_COLUMNS 4
+
+/* Where the rows go. */
+typedef struct Preview
+{
+	ReturnSetInfo *result;
+	Statement  *fetch;			/* the record with a key, as jsonb */
+} Preview;
+
+/*
+ * fetch_statement
+ *		Reads a record as it is stored, by its key.
+ */
+static Statement *
+fetch_statement(const ImportPlan *plan)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT pg_catalog.to_jsonb(crmio_target) FROM %s crmio_target, "
+					 BATCH_RELATION " WHERE ", plan->module->relation);
+	for (int i = 0; i < plan->key->ncolumns; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? " AND " : "",
+						 crmio_equality_sql(psprintf("crmio_target.%s",
+													 quote_identifier(get_attname(plan->module->relid,
+																				  plan->key->attnums[i], false))),
+											TupleDescAttr(plan->key->desc, i)->atttypid,
+											psprintf(BATCH_RELATION ".r%d", i + 1)));
+	return crmio_statement_create(plan->context, sql.data, true);
+}
+
+/*
+ * stored_record
+ *		The record that a row made, changed or matched; NULL if there is none.
+ */
+static Jsonb *
+stored_record(Import *import, const ImportRow *row, Preview *preview)
+{
+	const Datum *key = row->key ? row->key : row->match ? row->match->key : NULL;
+	RowSet	   *rows;
+	bool	   *nulls;
+	Jsonb	   *record = NULL;
+
+	if (key == NULL || row->action == ROW_ERROR)
+		return NULL;
+	rows = crmio_rowset_create(import->plan->key->desc);
+	nulls = palloc0(sizeof(bool) * import->plan->key->ncolumns);
+	crmio_rowset_add(rows, unconstify(Datum *, key), nulls);
+	crmio_statement_run(preview->fetch, rows);
+	if (SPI_processed == 1)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+
+		if (!isnull)
+			record = DatumGetJsonbPCopy(value);
+	}
+	crmio_rowset_free(rows);
+	return record;
+}
+
+/*
+ * row_values
+ *		For an error row: its texts by field path.
+ */
+static Jsonb *
+row_values(Import *import, const ImportRow *row)
+{
+	JsonbParseState *state = NULL;
+	ListCell   *lc;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	foreach(lc, import->plan->inputs)
+	{
+		Input	   *input = lfirst(lc);
+		char	   *text = crmio_row_text(import->plan, row, input);
+		JsonbValue	value;
+
+		value.type = jbvString;
+		value.val.string.val = input->path->text;
+		value.val.string.len = strlen(input->path->text);
+		pushJsonbValue(&state, WJB_KEY, &value);
+		if (text == NULL)
+			value.type = jbvNull;
+		else
+		{
+			value.val.string.val = text;
+			value.val.string.len = strlen(text);
+		}
+		pushJsonbValue(&state, WJB_VALUE, &value);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/*
+ * row_messages
+ *		Errors or warnings of a row as text[].
+ */
+static Datum
+row_messages(const ImportRow *row)
+{
+	List	   *messages = list_concat_copy(row->messages, row->decision);
+	Datum	   *elements = palloc(sizeof(Datum) * (list_length(messages) + 1));
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, messages)
+	{
+		JobMessage *message = lfirst(lc);
+
+		if (message->warning == (row->action == ROW_ERROR))
+			continue;
+		elements[n++] = CStringGetTextDatum(psprintf("%s%s%s: %s",
+													 message->warning ? "warning: " : "",
+													 message->field ? message->field : "row",
+													 message->value ? psprintf(" \"%s\"", crmio_clip(message->value)) : "",
+													 message->reason));
+	}
+	return PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/*
+ * show_row
+ *		A row has found its end: adds it to the result.
+ */
+static void
+show_row(Import *import, ImportRow *row)
+{
+	static const char *const actions[] = {
+		[ROW_CREATE] = "create",
+		[ROW_UPDATE] = "update",
+		[ROW_UNCHANGED] = "unchanged",
+		[ROW_SKIP] = "skip",
+		[ROW_ERROR] = "error",
+	};
+	Preview    *preview = import->row_done_arg;
+	Datum		values[PREVIEW_COLUMNS];
+	bool		nulls[PREVIEW_COLUMNS] = {false};
+	Jsonb	   *record = NULL;
+
+	if (row->action != ROW_ERROR)
+		record = stored_record(import, row, preview);
+	else if (row->values != NULL)
+		record = row_values(import, row);
+	values[0] = Int64GetDatum(row->row_number);
+	values[1] = CStringGetTextDatum(actions[row->action]);
+	values[2] = record ? JsonbPGetDatum(record) : (Datum) 0;
+	nulls[2] = record == NULL;
+	values[3] = row_messages(row);
+	tuplestore_putvalues(preview->result->setResult, preview->result->setDesc, values, nulls);
+}
+
+/*
+ * crm_preview
+ *		SELECT * FROM crm_preview(file, mapping, policy, rows)
+ */
+Datum
+crm_preview(PG_FUNCTION_ARGS)
+{
+	int32		nrows = PG_GETARG_INT32(3);
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	Preview		preview = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
+	Session    *session;
+	int			level;
+
+	if (nrows < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the number of rows to preview must not be negative")));
+	InitMaterializedSRF(fcinfo, 0);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	level = NewGUCNestLevel();
+	session = crmio_session_start(context, text_to_cstring(PG_GETARG_TEXT_PP(0)),
+								  PG_GETARG_JSONB_P_COPY(1),
+								  text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	crmio_set_job_id(session->import.job_id);
+	preview.fetch = fetch_statement(session->import.plan);
+	session->import.row_done = show_row;
+	session->import.row_done_arg = &preview;
+	SPI_connect();
+	while (nrows-- > 0 && crmio_session_read(session, 1) > 0)
+		crmio_batch_process(&session->import);
+	SPI_finish();
+	AtEOXact_GUC(true, level);
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return (Datum) 0;
+}

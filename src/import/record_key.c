@@ -1,0 +1,128 @@
+/*
+ * record_key.c
+ *	  Compares, hashes, copies and prints the key of a record.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/tupdesc.h"
+#include "common/hashfn.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/typcache.h"
+
+#include "import/record_key.h"
+
+/*
+ * crmio_record_key_create
+ *		The key of a module's records, in the given context.
+ */
+RecordKey *
+crmio_record_key_create(MemoryContext context, const Module *module, Relation rel)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	RecordKey  *key = palloc0(sizeof(RecordKey));
+
+	key->ncolumns = module->nkeys;
+	key->attnums = module->key_attnums;
+	key->desc = CreateTemplateTupleDesc(module->nkeys);
+	key->cmp = palloc0(sizeof(FmgrInfo) * module->nkeys);
+	key->output = palloc0(sizeof(FmgrInfo) * module->nkeys);
+	for (int i = 0; i < module->nkeys; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), module->key_attnums[i] - 1);
+		Oid			typid = getBaseType(att->atttypid);
+		TypeCacheEntry *type = lookup_type_cache(typid, TYPECACHE_CMP_PROC_FINFO | TYPECACHE_EQ_OPR);
+		Oid			output;
+		bool		varlena;
+
+		if (!OidIsValid(type->cmp_proc_finfo.fn_oid) || !OidIsValid(type->eq_opr))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_FUNCTION),
+					 errmsg("column \"%s\" can't be in the key of module \"%s\": type %s has no order",
+							NameStr(att->attname), module->name, format_type_be(att->atttypid))));
+		fmgr_info_copy(&key->cmp[i], &type->cmp_proc_finfo, context);
+		getTypeOutputInfo(typid, &output, &varlena);
+		fmgr_info_cxt(output, &key->output[i], context);
+		TupleDescInitEntry(key->desc, i + 1, psprintf("r%d", i + 1), typid, -1, 0);
+		TupleDescInitEntryCollation(key->desc, i + 1, att->attcollation);
+	}
+	MemoryContextSwitchTo(old);
+	return key;
+}
+
+/*
+ * crmio_record_key_cmp
+ *		Order of two keys.
+ */
+int
+crmio_record_key_cmp(const RecordKey *key, const Datum *a, const Datum *b)
+{
+	for (int i = 0; i < key->ncolumns; i++)
+	{
+		int			cmp = DatumGetInt32(FunctionCall2Coll(&key->cmp[i],
+														  TupleDescAttr(key->desc, i)->attcollation,
+														  a[i], b[i]));
+
+		if (cmp != 0)
+			return cmp;
+	}
+	return 0;
+}
+
+/*
+ * crmio_record_key_hash
+ *		Of a key as it is stored: its bytes tell.
+ */
+uint64
+crmio_record_key_hash(const RecordKey *key, const Datum *value)
+{
+	uint64		hash = 0;
+
+	for (int i = 0; i < key->ncolumns; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(key->desc, i);
+
+		hash = hash_combine64(hash, datum_image_hash(value[i], att->attbyval, att->attlen));
+	}
+	return hash;
+}
+
+/*
+ * crmio_record_key_copy
+ *		A copy in CurrentMemoryContext.
+ */
+Datum *
+crmio_record_key_copy(const RecordKey *key, const Datum *value)
+{
+	Datum	   *copy = palloc(sizeof(Datum) * key->ncolumns);
+
+	for (int i = 0; i < key->ncolumns; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(key->desc, i);
+
+		copy[i] = datumCopy(value[i], att->attbyval, att->attlen);
+	}
+	return copy;
+}
+
+/*
+ * crmio_record_key_text
+ *		As history keeps it: the value of a single column, a row literal of several.
+ */
+char *
+crmio_record_key_text(const RecordKey *key, const Datum *value)
+{
+	bool	   *nulls;
+
+	if (key->ncolumns == 1)
+		return OutputFunctionCall(&key->output[0], value[0]);
+	nulls = palloc0(sizeof(bool) * key->ncolumns);
+	BlessTupleDesc(key->desc);
+	return OidOutputFunctionCall(F_RECORD_OUT,
+								 HeapTupleGetDatum(heap_form_tuple(key->desc,
+																   unconstify(Datum *, value), nulls)));
+}

@@ -1,0 +1,28 @@
+/*
+ * record_key.h
+ *	  The columns that identify a record of a module.
+ */
+#ifndef CRMIO_RECORD_KEY_H
+#define CRMIO_RECORD_KEY_H
+
+#include "crmio.h"
+#include "catalog/module.h"
+#include "fmgr.h"
+#include "utils/rel.h"
+
+typedef struct RecordKey
+{
+	int			ncolumns;
+	AttrNumber *attnums;
+	TupleDesc	desc;			/* r1, r2, ...: base types */
+	FmgrInfo   *cmp;
+	FmgrInfo   *output;
+} RecordKey;
+
+extern RecordKey *crmio_record_key_create(MemoryContext context, const Module *module, Relation rel);
+extern int	crmio_record_key_cmp(const RecordKey *key, const Datum *a, const Datum *b);
+extern uint64 crmio_record_key_hash(const RecordKey *key, const Datum *value);
+extern Datum *crmio_record_key_copy(const RecordKey *key, const Datum *value);
+extern char *crmio_record_key_text(const RecordKey *key, const Datum *value);
+
+#endif							/* CRMIO_RECORD_KEY_H */

@@ -1,0 +1,116 @@
+/*
+ * row.c
+ *	  Reads the mapped cells of a row into values of their fields' kinds, and
+ *	  collects all errors of the row on the way.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "import/import.h"
+
+/*
+ * crmio_row_message
+ *		An error or warning about a row, in CurrentMemoryContext.
+ */
+JobMessage *
+crmio_row_message(const ImportRow *row, bool warning, const Input *input,
+				  const char *value, const char *code, const char *reason)
+{
+	JobMessage *message = palloc0(sizeof(JobMessage));
+
+	message->warning = warning;
+	message->row_number = row->row_number;
+	message->line_number = row->line_number;
+	if (input != NULL)
+	{
+		message->column_name = input->column_name;
+		message->field = input->path->text;
+	}
+	message->value = value;
+	message->code = code;
+	message->reason = reason;
+	return message;
+}
+
+/*
+ * is_null_value
+ *		Is a text one of those that the mapping declares to mean "empty"?
+ */
+static bool
+is_null_value(const Mapping *mapping, const char *text)
+{
+	ListCell   *lc;
+
+	foreach(lc, mapping->null_values)
+	{
+		if (strcmp(lfirst(lc), text) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * crmio_row_text
+ *		The text of an input in a row, trimmed; NULL if it is empty, or means it.
+ */
+char *
+crmio_row_text(const ImportPlan *plan, const ImportRow *row, const Input *input)
+{
+	char	   *text;
+
+	if (input->column >= 0)
+		text = input->column < row->nfields ? row->fields[input->column] : NULL;
+	else
+		text = input->static_text;
+	if (text == NULL || *text == '\0')
+		return NULL;
+	text = crmio_trim(pstrdup(text));
+	if (plan->mapping->null_values != NIL && is_null_value(plan->mapping, text))
+		return NULL;
+	if (*text != '\0' && input->name_part != NAME_WHOLE)
+	{
+		char	   *first;
+		char	   *last;
+
+		crmio_split_name(text, &first, &last);
+		text = input->name_part == NAME_FIRST ? first : last;
+	}
+	return text != NULL && *text != '\0' ? text : NULL;
+}
+
+/*
+ * crmio_row_read
+ *		Fills in row->values.  Errors make the row unusable; under "invalid": "warn" an
+ *		unusable value is left empty instead, where the record can do without.
+ */
+void
+crmio_row_read(ImportPlan *plan, ImportRow *row)
+{
+	ListCell   *lc;
+
+	row->values = palloc(sizeof(Datum) * plan->ninputs);
+	row->nulls = palloc(sizeof(bool) * plan->ninputs);
+	foreach(lc, plan->inputs)
+	{
+		Input	   *input = lfirst(lc);
+		char	   *text = crmio_row_text(plan, row, input);
+		ValueProblem problem;
+		bool		warn;
+
+		row->nulls[input->index] = true;
+		if (text == NULL)
+			continue;
+		if (crmio_value_read(&input->reader, text, &row->values[input->index], &problem))
+		{
+			row->nulls[input->index] = false;
+			continue;
+		}
+		warn = plan->mapping->invalid == STRICT_WARN && !input->required;
+		row->messages = lappend(row->messages,
+								crmio_row_message(row, warn, input, crmio_row_text(plan, row, input),
+												  problem.code, problem.reason));
+		if (!warn)
+			row->unusable = true;
+	}
+}

@@ -1,0 +1,397 @@
+/*
+ * session.c
+ *	  An import from its call to its end: opens the file, makes the plan, reads the
+ *	  rows batch by batch, and keeps the job's row and log.  import.c and preview.c
+ *	  decide how far it goes.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "import/session.h"
+
+/*
+ * The first batch is small, so that a large file shows progress soon; each next
+ * one is twice as large, up to crmio.batch_rows.
+ */
+#define FIRST_BATCH_ROWS 5000
+
+/* How often a growing batch is compared with crmio.batch_memory, in rows. */
+#define MEMORY_CHECK_ROWS 256
+
+/*
+ * warn_of_file
+ *		A warning about the whole file.
+ */
+static void
+warn_of_file(Session *session, const char *column_name, const char *field,
+			 const char *code, const char *reason)
+{
+	JobMessage	message = {.warning = true,.code = code,.reason = reason,
+	.column_name = column_name,.field = field};
+
+	crmio_joblog_message(session->import.log, &message);
+	session->import.counts.warnings++;
+}
+
+/* What a date column asks its decider about. */
+typedef struct DateColumn
+{
+	Session    *session;
+	Input	   *input;
+} DateColumn;
+
+/*
+ * find_date_order
+ *		Reads the file from its start, for a value of a column that allows one order of
+ *		day and month only.
+ */
+static CrmioDateOrder
+find_date_order(Session *session, const Input *input)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "crmio date order",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext row_context = AllocSetContextCreate(context, "crmio date order row",
+													  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Reader	   *reader = crmio_reader_open(crmio_source_open(session->file),
+										   &session->mapping->reader);
+	CrmioDateOrder order = DATE_ORDER_UNKNOWN;
+	FileRow		file_row;
+
+	MemoryContextSwitchTo(row_context);
+	while (order == DATE_ORDER_UNKNOWN && reader->next_row(reader, &file_row))
+	{
+		ImportRow	row = {.nfields = file_row.nfields,.fields = file_row.fields};
+		char	   *text = file_row.error_code ? NULL :
+			crmio_row_text(session->import.plan, &row, input);
+		bool		ambiguous;
+
+		CHECK_FOR_INTERRUPTS();
+		if (text != NULL)
+			order = crmio_date_order_of(text, &ambiguous);
+		MemoryContextReset(row_context);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return order;
+}
+
+/*
+ * decide_date_order
+ *		The order of day and month of a column, asked for at its first ambiguous value:
+ *		one for all of it, decided by any value of the file that allows only one.
+ */
+static CrmioDateOrder
+decide_date_order(void *arg)
+{
+	DateColumn *column = arg;
+	CrmioDateOrder order = DATE_ORDER_UNKNOWN;
+
+	if (column->input->column >= 0)
+		order = find_date_order(column->session, column->input);
+	if (order != DATE_ORDER_UNKNOWN)
+		return order;
+	warn_of_file(column->session, column->input->column_name, column->input->path->text,
+				 "date_order_assumed",
+				 "no date of the column tells day from month: read as month/day/year; set date_order to dmy if that is wrong");
+	return DATE_ORDER_MDY;
+}
+
+/*
+ * watch_dates
+ *		Date columns ask when their order is needed.
+ */
+static void
+watch_dates(Session *session)
+{
+	ListCell   *lc;
+
+	if (session->mapping->date_order != DATE_ORDER_UNKNOWN)
+		return;
+	foreach(lc, session->import.plan->inputs)
+	{
+		DateColumn *column = palloc(sizeof(DateColumn));
+
+		column->session = session;
+		column->input = lfirst(lc);
+		column->input->reader.decide_order = decide_date_order;
+		column->input->reader.decide_arg = column;
+	}
+}
+
+/*
+ * lock_targets
+ *		Imports into one table, also by auto_create, take turns.
+ */
+static void
+lock_targets(ImportPlan *plan)
+{
+	List	   *relids = list_make1_oid(plan->module->relid);
+	ListCell   *lc;
+
+	foreach(lc, plan->inputs)
+	{
+		FieldPath  *path = ((Input *) lfirst(lc))->path;
+
+		if (path->part == PATH_REFERENCE &&
+			(plan->mapping->auto_create_all || plan->mapping->auto_create != NIL))
+			relids = list_append_unique_oid(relids, path->ref->relid);
+	}
+	crmio_target_lock(relids);
+}
+
+/*
+ * start_job
+ *		The job's row and log, and the warnings that are known by now.
+ */
+static void
+start_job(Session *session, Jsonb *mapping, const char *policy, List *indexes)
+{
+	Import	   *import = &session->import;
+	Reader	   *reader = session->reader;
+	JobStart	start = {.module = import->plan->module->name,.file_name = session->source->name,
+		.mapping = mapping,.policy = policy,.dry_run = session->mapping->dry_run,
+		.ncolumns = reader->ncolumns,.header = reader->raw_header,
+	.delimiter = reader->delimiter,.quote = reader->quote};
+	MemoryContext old = MemoryContextSwitchTo(import->context);
+	ListCell   *lc;
+
+	import->job_id = crmio_job_start(&start);
+	import->log = crmio_joblog_create(import->job_id);
+	foreach(lc, reader->warnings)
+	{
+		ReaderWarning *warning = lfirst(lc);
+
+		warn_of_file(session, NULL, NULL, warning->code, warning->reason);
+	}
+	foreach(lc, indexes)
+	{
+		ereport(WARNING,
+				(errmsg("no index serves the lookup of existing records"),
+				 errdetail("The table is read once for it, and its keys are kept in a temporary table."),
+				 errhint("%s", (char *) lfirst(lc))));
+		warn_of_file(session, NULL, NULL, "no_index",
+					 psprintf("no index serves the lookup of existing records: %s",
+							  (char *) lfirst(lc)));
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * crmio_session_start
+ *		Everything that comes before the first row; all errors of the call are raised
+ *		here.  The session lives in the given context.
+ */
+Session *
+crmio_session_start(MemoryContext context, const char *file, Jsonb *mapping, const char *policy)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Session    *session = palloc0(sizeof(Session));
+	Import	   *import = &session->import;
+	List	   *indexes = NIL;
+	Module	   *module;
+	Relation	rel;
+	ListCell   *lc;
+
+	PreventCommandIfReadOnly("crm_import()");
+	session->started = GetCurrentTimestamp();
+	session->file = pstrdup(file);
+	session->next_batch = FIRST_BATCH_ROWS;
+	session->mapping = crmio_mapping_parse(mapping, policy);
+	module = crmio_module_load(session->mapping->module, false);
+	session->source = crmio_source_open(file);
+	session->reader = crmio_reader_open(session->source, &session->mapping->reader);
+
+	import->context = context;
+	import->batch_context = AllocSetContextCreate(context, "crmio batch", ALLOCSET_DEFAULT_SIZES);
+	import->attempt_context = AllocSetContextCreate(context, "crmio attempt", ALLOCSET_DEFAULT_SIZES);
+	initStringInfo(&import->reasons);
+
+	rel = table_open(module->relid, RowExclusiveLock);
+	import->plan = crmio_plan_create(context, session->mapping, module, rel, session->reader);
+	watch_dates(session);
+
+	SPI_connect();
+	lock_targets(import->plan);
+	crmio_plan_bind(import->plan, &indexes);
+	import->writer = crmio_writer_create(import->plan);
+	start_job(session, mapping, policy, indexes);
+	SPI_finish();
+
+	/* the locks stay until the transaction ends; the plan needs no open relation */
+	foreach(lc, import->plan->references)
+	{
+		Reference  *reference = lfirst(lc);
+
+		table_close(reference->rel, NoLock);
+		reference->rel = NULL;
+	}
+	table_close(rel, NoLock);
+	import->plan->rel = NULL;
+	MemoryContextSwitchTo(old);
+	return session;
+}
+
+/*
+ * take_row
+ *		A row of the file as a row of the batch; what the reader could not read is an
+ *		error row.
+ */
+static void
+take_row(Session *session, ImportRow *row, FileRow *file_row)
+{
+	memset(row, 0, sizeof(ImportRow));
+	row->row_number = ++session->rows_seen;
+	row->line_number = file_row->line_number;
+	row->nfields = file_row->nfields;
+	row->fields = file_row->fields;
+	if (file_row->error_code == NULL)
+		crmio_row_read(session->import.plan, row);
+	else
+	{
+		JobMessage *message = crmio_row_message(row, false, NULL, NULL, file_row->error_code,
+												file_row->error_reason);
+
+		message->column_name = file_row->error_column;
+		row->messages = list_make1(message);
+		row->unusable = true;
+	}
+}
+
+/*
+ * crmio_session_read
+ *		Reads the next batch of at most so many rows, fewer if they take more than
+ *		crmio.batch_memory.  Returns how many; 0 at the end of the file.
+ */
+int
+crmio_session_read(Session *session, int max_rows)
+{
+	Import	   *import = &session->import;
+	MemoryContext old;
+	FileRow		file_row;
+
+	MemoryContextReset(import->attempt_context);
+	MemoryContextReset(import->batch_context);
+	old = MemoryContextSwitchTo(import->batch_context);
+	import->rows = MemoryContextAllocHuge(import->batch_context, sizeof(ImportRow) * (Size) max_rows);
+	import->nrows = 0;
+	import->batch++;
+	while (import->nrows < max_rows && !session->at_end)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!session->reader->next_row(session->reader, &file_row))
+		{
+			session->at_end = true;
+			break;
+		}
+		if (crmio_max_rows > 0 && session->rows_seen >= crmio_max_rows)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("the file has more than %d rows", crmio_max_rows),
+					 errhint("Split it, or raise crmio.max_rows.")));
+		take_row(session, &import->rows[import->nrows++], &file_row);
+		if (import->nrows % MEMORY_CHECK_ROWS == 0 &&
+			MemoryContextMemAllocated(import->batch_context, true) > (Size) crmio_batch_memory * 1024)
+			break;
+	}
+	MemoryContextSwitchTo(old);
+	return import->nrows;
+}
+
+/*
+ * batch_context_line
+ *		Error context: where in the file the import is.
+ */
+static void
+batch_context_line(void *arg)
+{
+	Session    *session = arg;
+	Import	   *import = &session->import;
+
+	if (import->nrows > 0)
+		errcontext("import of \"%s\", lines " INT64_FORMAT " to " INT64_FORMAT,
+				   session->source->name, import->rows[0].line_number,
+				   import->rows[import->nrows - 1].line_number);
+	else
+		errcontext("import of \"%s\"", session->source->name);
+}
+
+/*
+ * check_counts
+ *		Every row read is accounted for once, or the import must not go on.
+ */
+static void
+check_counts(const Session *session)
+{
+	const JobCounts *counts = &session->import.counts;
+
+	if (counts->rows_read != session->rows_seen ||
+		counts->rows_read != counts->created + counts->updated + counts->unchanged +
+		counts->skipped + counts->errored)
+		elog(ERROR, "counts of job " INT64_FORMAT " do not add up", session->import.job_id);
+}
+
+/*
+ * crmio_session_batch
+ *		Imports the next batch.  In a dry run the job's log waits for the end.
+ */
+void
+crmio_session_batch(Session *session)
+{
+	Import	   *import = &session->import;
+	const Mapping *mapping = session->mapping;
+	ErrorContextCallback callback = {.callback = batch_context_line,.arg = session};
+	int			level = NewGUCNestLevel();
+
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	crmio_set_job_id(import->job_id);
+	SPI_connect();
+	crmio_session_read(session, Min(session->next_batch, crmio_batch_rows));
+	session->next_batch = Min(session->next_batch * 2, crmio_batch_rows);
+	if (import->nrows > 0)
+		crmio_batch_process(import);
+	check_counts(session);
+	if (mapping->max_errors >= 0 && import->counts.errored > mapping->max_errors)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("more than " INT64_FORMAT " rows of \"%s\" are errors",
+						mapping->max_errors, session->source->name),
+				 errdetail("%s", import->reasons.data),
+				 errhint("Nothing was imported.  A dry run (\"dry_run\": true) without \"max_errors\" lists all errors.")));
+	if (mapping->dry_run)
+		crmio_joblog_drop_undo(import->log);
+	else
+	{
+		crmio_joblog_write(import->log, import->batch);
+		crmio_job_update(import->job_id, "running", &import->counts);
+	}
+	SPI_finish();
+	AtEOXact_GUC(true, level);
+	error_context_stack = callback.previous;
+}
+
+/*
+ * crmio_session_end
+ *		The file has been imported: the job ends, and an upload goes away, unless it may
+ *		be wanted again after a dry run.
+ */
+void
+crmio_session_end(Session *session)
+{
+	Import	   *import = &session->import;
+
+	SPI_connect();
+	crmio_joblog_write(import->log, import->batch);
+	crmio_job_update(import->job_id, "completed", &import->counts);
+	if (!session->mapping->dry_run && session->source->done != NULL)
+		session->source->done(session->source);
+	SPI_finish();
+}

@@ -1,0 +1,529 @@
+/*
+ * writer.c
+ *	  Writes the decided rows of a run: records for references, new records, changed
+ *	  records, by one statement each.
+ *
+ * batch.c calls the parts in order: begin, write (in a subtransaction), and then
+ * written, or suspect if a statement failed.  The rows of the statements are kept
+ * outside of the subtransaction, so they are there when it is undone.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "executor/executor.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "import/import.h"
+
+/* An UPDATE of some of the columns, kept for the next run that changes the same. */
+typedef struct UpdateStatement
+{
+	bool	   *columns;		/* per target */
+	Statement  *statement;
+	TupleDesc	desc;
+} UpdateStatement;
+
+/* The rows of a statement, and which rows of the batch they are. */
+typedef struct Step
+{
+	RowSet	   *rows;			/* NULL: nothing to do */
+	int		   *row_of;
+} Step;
+
+typedef struct Writer
+{
+	Statement  *insert;
+	TupleDesc	insert_desc;
+	List	   *updates;		/* of UpdateStatement * */
+	/* of the run at hand */
+	Step	   *references;
+	Step		creation;
+	Step		change;
+	UpdateStatement *update;
+	Step	   *current;		/* the one whose statement runs */
+	bool		in_index_order;
+} Writer;
+
+/*
+ * target_desc
+ *		Adds the columns of some targets to a descriptor, from the given position on.
+ */
+static void
+add_targets(ImportPlan *plan, TupleDesc desc, int position, const bool *columns)
+{
+	for (int i = 0; i < plan->ntargets; i++)
+	{
+		Target	   *target = &plan->targets[i];
+
+		if (columns != NULL && !columns[i])
+			continue;
+		TupleDescInitEntry(desc, position, psprintf("v%d", i + 1), target->typid, target->typmod, 0);
+		TupleDescInitEntryCollation(desc, position, target->collation);
+		position++;
+	}
+}
+
+/*
+ * create_insert
+ *		The INSERT of new records: their keys, if given out ahead, then the targets.
+ */
+static void
+create_insert(ImportPlan *plan, Writer *writer)
+{
+	int			nkeys = plan->key_defaults ? plan->key->ncolumns : 0;
+	StringInfoData columns;
+	StringInfoData values;
+	StringInfoData keys;
+
+	initStringInfo(&columns);
+	initStringInfo(&values);
+	initStringInfo(&keys);
+	writer->insert_desc = CreateTemplateTupleDesc(nkeys + plan->ntargets);
+	for (int i = 0; i < plan->key->ncolumns; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(plan->key->desc, i);
+		const char *name = quote_identifier(get_attname(plan->module->relid,
+														plan->key->attnums[i], false));
+
+		appendStringInfo(&keys, "%s%s", i > 0 ? ", " : "", name);
+		if (nkeys == 0)
+			continue;
+		appendStringInfo(&columns, "%s, ", name);
+		appendStringInfo(&values, "r%d, ", i + 1);
+		TupleDescInitEntry(writer->insert_desc, i + 1, psprintf("r%d", i + 1), att->atttypid, -1, 0);
+		TupleDescInitEntryCollation(writer->insert_desc, i + 1, att->attcollation);
+	}
+	for (int i = 0; i < plan->ntargets; i++)
+	{
+		appendStringInfo(&columns, "%s%s", i > 0 ? ", " : "", quote_identifier(plan->targets[i].column));
+		appendStringInfo(&values, "%sv%d", i > 0 ? ", " : "", i + 1);
+	}
+	add_targets(plan, writer->insert_desc, nkeys + 1, NULL);
+	writer->insert =
+		crmio_statement_create(plan->context,
+							   psprintf("INSERT INTO %s (%s)%s SELECT %s FROM " BATCH_RELATION " RETURNING %s",
+										plan->module->relation, columns.data,
+										nkeys > 0 ? " OVERRIDING SYSTEM VALUE" : "",
+										values.data, keys.data), false);
+}
+
+/*
+ * find_update
+ *		The UPDATE of these columns, made at its first use.
+ */
+static UpdateStatement *
+find_update(ImportPlan *plan, Writer *writer, const bool *columns)
+{
+	MemoryContext old;
+	UpdateStatement *update;
+	StringInfoData sql;
+	int			ncolumns = 0;
+	ListCell   *lc;
+
+	foreach(lc, writer->updates)
+	{
+		update = lfirst(lc);
+		if (memcmp(update->columns, columns, sizeof(bool) * plan->ntargets) == 0)
+			return update;
+	}
+
+	old = MemoryContextSwitchTo(plan->context);
+	update = palloc0(sizeof(UpdateStatement));
+	update->columns = palloc(sizeof(bool) * plan->ntargets);
+	memcpy(update->columns, columns, sizeof(bool) * plan->ntargets);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "UPDATE %s AS crmio_target SET ", plan->module->relation);
+	for (int i = 0; i < plan->ntargets; i++)
+	{
+		if (columns[i])
+			appendStringInfo(&sql, "%s%s = " BATCH_RELATION ".v%d", ncolumns++ > 0 ? ", " : "",
+							 quote_identifier(plan->targets[i].column), i + 1);
+	}
+	appendStringInfoString(&sql, " FROM " BATCH_RELATION " WHERE ");
+	for (int i = 0; i < plan->key->ncolumns; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? " AND " : "",
+						 crmio_equality_sql(psprintf("crmio_target.%s",
+													 quote_identifier(get_attname(plan->module->relid,
+																				  plan->key->attnums[i], false))),
+											TupleDescAttr(plan->key->desc, i)->atttypid,
+											psprintf(BATCH_RELATION ".r%d", i + 1)));
+	update->desc = CreateTemplateTupleDesc(plan->key->ncolumns + ncolumns);
+	for (int i = 0; i < plan->key->ncolumns; i++)
+		TupleDescCopyEntry(update->desc, i + 1, plan->key->desc, i + 1);
+	add_targets(plan, update->desc, plan->key->ncolumns + 1, columns);
+	update->statement = crmio_statement_create(plan->context, sql.data, true);
+	writer->updates = lappend(writer->updates, update);
+	MemoryContextSwitchTo(old);
+	return update;
+}
+
+/*
+ * check_rights
+ *		Raises the errors that writing would raise for want of privileges.
+ */
+static void
+check_rights(ImportPlan *plan, Writer *writer)
+{
+	RowSet	   *empty = crmio_rowset_create(writer->insert_desc);
+	bool	   *columns;
+	bool		any = false;
+
+	crmio_statement_check_rights(writer->insert, empty);
+	crmio_rowset_free(empty);
+	if (plan->mapping->policy != POLICY_UPDATE)
+		return;
+
+	/* match fields change in their spelling at most: a role may lack that right */
+	columns = palloc0(sizeof(bool) * plan->ntargets);
+	for (int i = 0; i < plan->ntargets; i++)
+		any |= columns[i] = !plan->targets[i].kept_if_empty;
+	if (any)
+	{
+		UpdateStatement *update = find_update(plan, writer, columns);
+
+		empty = crmio_rowset_create(update->desc);
+		crmio_statement_check_rights(update->statement, empty);
+		crmio_rowset_free(empty);
+	}
+}
+
+/*
+ * crmio_writer_create
+ *		The writer of an import, in the plan's context.  The caller holds an SPI
+ *		connection.
+ */
+Writer *
+crmio_writer_create(ImportPlan *plan)
+{
+	MemoryContext old = MemoryContextSwitchTo(plan->context);
+	Writer	   *writer = palloc0(sizeof(Writer));
+
+	writer->references = palloc0(sizeof(Step) * (list_length(plan->references) + 1));
+	create_insert(plan, writer);
+	check_rights(plan, writer);
+	MemoryContextSwitchTo(old);
+	return writer;
+}
+
+/*
+ * begin_step
+ *		Room for the rows of a statement.
+ */
+static void
+begin_step(Step *step, RowSet *rows, int nrows)
+{
+	step->rows = rows;
+	step->row_of = palloc(sizeof(int) * Max(nrows, 1));
+}
+
+/*
+ * crmio_writer_begin
+ *		Prepares the writing of the current run; false if it writes nothing.
+ */
+bool
+crmio_writer_begin(Import *import)
+{
+	ImportPlan *plan = import->plan;
+	Writer	   *writer = import->writer;
+	Run		   *run = import->run;
+	int			creations = 0;
+	int			changes = 0;
+	bool	   *columns = palloc0(sizeof(bool) * plan->ntargets);
+	ListCell   *lc;
+
+	memset(&writer->creation, 0, sizeof(Step));
+	memset(&writer->change, 0, sizeof(Step));
+	for (int i = run->from; i < run->to; i++)
+	{
+		const ImportRow *row = &import->rows[i];
+
+		if (row->action == ROW_CREATE)
+			creations++;
+		else if (row->action == ROW_UPDATE)
+		{
+			changes++;
+			for (int t = 0; t < plan->ntargets; t++)
+				columns[t] |= row->changed[t];
+		}
+	}
+	foreach(lc, plan->references)
+	{
+		Reference  *reference = lfirst(lc);
+		List	   *created = run->created[reference->index];
+
+		writer->references[reference->index].rows = NULL;
+		if (created != NIL)
+			begin_step(&writer->references[reference->index], crmio_ref_writer_rows(reference),
+					   list_length(created));
+	}
+	if (creations > 0)
+		begin_step(&writer->creation, crmio_rowset_create(writer->insert_desc), creations);
+	if (changes > 0)
+	{
+		writer->update = find_update(plan, writer, columns);
+		begin_step(&writer->change, crmio_rowset_create(writer->update->desc), changes);
+	}
+	return creations > 0 || changes > 0;
+}
+
+/*
+ * new_value
+ *		The value of a target in a row that is written.
+ */
+static Datum
+new_value(const ImportRow *row, int target)
+{
+	if (row->new_refs != NULL && row->new_refs[target] != NULL)
+		return row->new_refs[target]->stored;
+	return row->new_values[target];
+}
+
+/*
+ * insert_rows
+ *		The new records, in the order of the index or of the file.
+ */
+static void
+insert_rows(Import *import, bool in_index_order)
+{
+	ImportPlan *plan = import->plan;
+	Writer	   *writer = import->writer;
+	Run		   *run = import->run;
+	Step	   *step = &writer->creation;
+	int			nkeys = plan->key_defaults ? plan->key->ncolumns : 0;
+	int			nrows = 0;
+	int			nlooked_up = run->looked_up_to - run->from;
+	Datum	   *values = palloc(sizeof(Datum) * (nkeys + plan->ntargets));
+	bool	   *nulls = palloc0(sizeof(bool) * (nkeys + plan->ntargets));
+
+	for (int i = 0; i < nlooked_up; i++)
+	{
+		int			index = run->from + (in_index_order && run->order ? run->order[i] : i);
+		ImportRow  *row = &import->rows[index];
+
+		if (index >= run->to || row->action != ROW_CREATE)
+			continue;
+		for (int k = 0; k < nkeys; k++)
+			values[k] = row->key_ahead[k];
+		for (int t = 0; t < plan->ntargets; t++)
+		{
+			values[nkeys + t] = new_value(row, t);
+			nulls[nkeys + t] = row->new_nulls[t] && !(row->new_refs && row->new_refs[t]);
+		}
+		crmio_rowset_add(step->rows, values, nulls);
+		step->row_of[nrows++] = index;
+	}
+
+	crmio_statement_run(writer->insert, step->rows);
+	if (SPI_processed != nrows)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("a trigger or rule of table %s did not insert the record",
+						plan->module->relation)));
+	{
+		Datum	   *key = palloc(sizeof(Datum) * plan->key->ncolumns);
+		bool	   *isnull = palloc(sizeof(bool) * plan->key->ncolumns);
+
+		for (int i = 0; i < nrows; i++)
+		{
+			heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, key, isnull);
+			import->rows[step->row_of[i]].key = crmio_record_key_copy(plan->key, key);
+		}
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * update_rows
+ *		The changed records, in the order of the file.
+ */
+static void
+update_rows(Import *import)
+{
+	ImportPlan *plan = import->plan;
+	Writer	   *writer = import->writer;
+	Step	   *step = &writer->change;
+	UpdateStatement *update = writer->update;
+	int			nkeys = plan->key->ncolumns;
+	int			nrows = 0;
+	Datum	   *values = palloc(sizeof(Datum) * (nkeys + plan->ntargets));
+	bool	   *nulls = palloc0(sizeof(bool) * (nkeys + plan->ntargets));
+
+	for (int i = import->run->from; i < import->run->to; i++)
+	{
+		ImportRow  *row = &import->rows[i];
+		int			n = nkeys;
+
+		if (row->action != ROW_UPDATE)
+			continue;
+		row->key = row->match->key;
+		memcpy(values, row->key, sizeof(Datum) * nkeys);
+		for (int t = 0; t < plan->ntargets; t++)
+		{
+			if (!update->columns[t])
+				continue;
+			values[n] = new_value(row, t);
+			nulls[n++] = row->new_nulls[t] && !(row->new_refs && row->new_refs[t]);
+		}
+		crmio_rowset_add(step->rows, values, nulls);
+		step->row_of[nrows++] = i;
+	}
+	crmio_statement_run(update->statement, step->rows);
+	if (SPI_processed != nrows)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("a trigger or rule of table %s did not update the record",
+						plan->module->relation)));
+}
+
+/*
+ * crmio_writer_write
+ *		Writes the current run.  New records go first: where the order matters (a unique
+ *		value that an update frees or takes), either order fails, and batch.c then
+ *		writes the rows in smaller runs, down to one at a time.
+ */
+void
+crmio_writer_write(Import *import, bool in_index_order)
+{
+	Writer	   *writer = import->writer;
+	ListCell   *lc;
+
+	writer->in_index_order = in_index_order && import->run->order != NULL;
+	foreach(lc, import->plan->references)
+	{
+		Reference  *reference = lfirst(lc);
+		Step	   *step = &writer->references[reference->index];
+
+		if (step->rows == NULL)
+			continue;
+		writer->current = step;
+		crmio_ref_writer_write(import, reference, step->rows, step->row_of);
+	}
+	if (writer->creation.rows != NULL)
+	{
+		writer->current = &writer->creation;
+		insert_rows(import, in_index_order);
+	}
+	if (writer->change.rows != NULL)
+	{
+		writer->current = &writer->change;
+		update_rows(import);
+	}
+	writer->current = NULL;
+}
+
+/*
+ * crmio_writer_suspect
+ *		The row at which the statement failed, or -1 if that can't be told: an error at
+ *		the end of a statement is about any of its rows.
+ */
+int
+crmio_writer_suspect(const Import *import)
+{
+	const Step *step = import->writer->current;
+	int64		taken;
+
+	if (step == NULL || import->writer->in_index_order)
+		return -1;
+	taken = crmio_rowset_rows_taken(step->rows);
+	if (taken == 0 || taken == step->rows->nrows)
+		return -1;
+	return step->row_of[taken - 1];
+}
+
+/*
+ * changed_values
+ *		The changed columns of a row as an object: their old values, or the new ones.
+ */
+static Jsonb *
+changed_values(ImportPlan *plan, const ImportRow *row, bool old)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int t = 0; t < plan->ntargets; t++)
+	{
+		Target	   *target = &plan->targets[t];
+		JsonbValue	value;
+		bool		isnull = old ? row->match->nulls[t] :
+			row->new_nulls[t] && !(row->new_refs && row->new_refs[t]);
+
+		if (!row->changed[t])
+			continue;
+		value.type = jbvString;
+		value.val.string.val = target->column;
+		value.val.string.len = strlen(target->column);
+		pushJsonbValue(&state, WJB_KEY, &value);
+		if (isnull)
+			value.type = jbvNull;
+		else
+		{
+			value.val.string.val = OutputFunctionCall(&target->output, old ? row->match->values[t] :
+													  new_value(row, t));
+			value.val.string.len = strlen(value.val.string.val);
+		}
+		pushJsonbValue(&state, WJB_VALUE, &value);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/*
+ * key_after
+ *		The key of a changed record; an import may change even that.
+ */
+static Datum *
+key_after(ImportPlan *plan, const ImportRow *row)
+{
+	Datum	   *key = crmio_record_key_copy(plan->key, row->key);
+
+	for (int t = 0; row->action == ROW_UPDATE && t < plan->ntargets; t++)
+	{
+		for (int k = 0; k < plan->key->ncolumns; k++)
+		{
+			if (row->changed[t] && plan->targets[t].attnum == plan->key->attnums[k] &&
+				!row->new_nulls[t])
+				key[k] = new_value(row, t);
+		}
+	}
+	return key;
+}
+
+/*
+ * crmio_writer_written
+ *		The run is there to stay: history and lookups learn of it.
+ */
+void
+crmio_writer_written(Import *import)
+{
+	ImportPlan *plan = import->plan;
+	Run		   *run = import->run;
+	Datum	  **keys = palloc(sizeof(Datum *) * (run->to - run->from));
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, plan->references)
+	{
+		Reference  *reference = lfirst(lc);
+
+		if (import->writer->references[reference->index].rows != NULL)
+			crmio_ref_writer_written(import, reference);
+	}
+	for (int i = run->from; i < run->to; i++)
+	{
+		ImportRow  *row = &import->rows[i];
+		char	   *key_text;
+
+		if (row->action != ROW_CREATE && row->action != ROW_UPDATE)
+			continue;
+		row->key = key_after(plan, row);
+		keys[n++] = row->key;
+		key_text = crmio_record_key_text(plan->key, row->key);
+		if (row->action == ROW_CREATE)
+			crmio_joblog_created(import->log, plan->module->name, key_text);
+		else
+			crmio_joblog_changed(import->log, import->batch, plan->module->name, key_text,
+								 changed_values(plan, row, true), changed_values(plan, row, false));
+	}
+	crmio_lookups_added(plan, plan->module->relid, n, keys);
+}

@@ -1,0 +1,100 @@
+/*
+ * owner.c
+ *	  The switch to the extension's owner, and back.
+ *
+ * Nobody but their owner writes crmio's own tables, so C code that reads or
+ * writes them runs its SQL as the owner of the extension, with a search_path on
+ * which nothing of the user's stands.  Between crmio_become_owner and
+ * crmio_restore_user no SQL that users wrote may run.
+ */
+#include "crmio.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+/*
+ * Reads the owner and the schema of the extension from the catalog.  They are
+ * not cached: ALTER EXTENSION and REASSIGN OWNED change them at any time.
+ */
+static void
+read_extension(Oid *owner, Oid *schema)
+{
+	Oid			extension = get_extension_oid("crmio", false);
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(extension));
+	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "could not find tuple for extension %u", extension);
+	*owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	*schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+/*
+ * Makes the extension's owner the current user until crmio_restore_user.  If an
+ * error comes in between, the abort of the (sub)transaction does what
+ * crmio_restore_user would have done, so no PG_TRY is needed.
+ *
+ * SECURITY_RESTRICTED_OPERATION is no hindrance for DML, and keeps anything that
+ * might run here by mistake from leaving traces in the user's session.
+ */
+void
+crmio_become_owner(CrmioOwnerScope *scope)
+{
+	Oid			owner;
+	Oid			schema;
+
+	read_extension(&owner, &schema);
+	GetUserIdAndSecContext(&scope->user, &scope->sec_context);
+	SetUserIdAndSecContext(owner, scope->sec_context |
+						   SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	scope->guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+}
+
+/*
+ * Gives the caller's identity and settings back.
+ */
+void
+crmio_restore_user(CrmioOwnerScope *scope)
+{
+	AtEOXact_GUC(false, scope->guc_level);
+	SetUserIdAndSecContext(scope->user, scope->sec_context);
+}
+
+/*
+ * The schema in which the crm_* functions live, quoted for SQL.
+ */
+char *
+crmio_function_schema(void)
+{
+	Oid			owner;
+	Oid			schema;
+	char	   *name;
+
+	read_extension(&owner, &schema);
+	name = get_namespace_name(schema);
+	if (name == NULL)
+		elog(ERROR, "cache lookup failed for namespace %u", schema);
+	return pstrdup(quote_identifier(name));
+}

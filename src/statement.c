@@ -1,0 +1,286 @@
+/*
+ * statement.c
+ *	  SQL whose rows come from a tuplestore (see statement.h).
+ *
+ * The callers hold the SPI connection; nothing here outlives it but the saved
+ * plans, which go with the memory context of their statement.  SPI leaves its own
+ * memory context behind; the functions here give back the caller's.
+ */
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/queryenvironment.h"
+
+#include "statement.h"
+
+/* The read pointer that the scan of a RowSet allocates: 0 is the store's own. */
+#define SCAN_READ_POINTER 1
+
+/*
+ * crmio_rowset_create
+ *		An empty set of rows, in CurrentMemoryContext, which spills to disk
+ *		beyond crmio.batch_memory.
+ */
+RowSet *
+crmio_rowset_create(TupleDesc tupdesc)
+{
+	RowSet	   *rows = palloc0(sizeof(RowSet));
+
+	rows->tupdesc = tupdesc;
+	rows->store = tuplestore_begin_heap(true, false, crmio_batch_memory);
+	return rows;
+}
+
+/*
+ * crmio_rowset_add
+ *		Adds a row; its values are copied.
+ */
+void
+crmio_rowset_add(RowSet *rows, Datum *values, bool *nulls)
+{
+	tuplestore_putvalues(rows->store, rows->tupdesc, values, nulls);
+	rows->nrows++;
+}
+
+/*
+ * crmio_rowset_free
+ *		Frees the rows (not their descriptor).
+ */
+void
+crmio_rowset_free(RowSet *rows)
+{
+	tuplestore_end(rows->store);
+	pfree(rows);
+}
+
+/*
+ * crmio_rowset_rows_taken
+ *		How many rows the statement that failed had taken: an INSERT or UPDATE
+ *		that goes row by row failed at the last of them.  All rows, if it had
+ *		seen the end.
+ */
+int64
+crmio_rowset_rows_taken(RowSet *rows)
+{
+	int64		left = 0;
+
+	tuplestore_select_read_pointer(rows->store, SCAN_READ_POINTER);
+	while (tuplestore_advance(rows->store, true))
+		left++;
+	tuplestore_select_read_pointer(rows->store, 0);
+	return rows->nrows - left;
+}
+
+/*
+ * release_plan
+ *		Memory context callback: the saved plan goes with its statement.
+ */
+static void
+release_plan(void *arg)
+{
+	Statement  *statement = arg;
+
+	if (statement->plan != NULL)
+		SPI_freeplan(statement->plan);
+	statement->plan = NULL;
+}
+
+/*
+ * crmio_statement_create
+ *		A statement that lives in the given context.  It is parsed at its first
+ *		use, when its rows are known.
+ */
+Statement *
+crmio_statement_create(MemoryContext context, const char *sql, bool use_indexes)
+{
+	Statement  *statement = MemoryContextAllocZero(context, sizeof(Statement));
+
+	statement->sql = MemoryContextStrdup(context, sql);
+	statement->use_indexes = use_indexes;
+	statement->release.func = release_plan;
+	statement->release.arg = statement;
+	MemoryContextRegisterResetCallback(context, &statement->release);
+	return statement;
+}
+
+/*
+ * set_planner
+ *		Sets a planner setting until the current GUC nest level ends.
+ */
+static void
+set_planner(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * begin_planning
+ *		Settings under which statements are planned; AtEOXact_GUC ends them.
+ *		They must not reach execution, where triggers run users' queries.
+ */
+static int
+begin_planning(Statement *statement)
+{
+	int			level = NewGUCNestLevel();
+
+	set_planner("jit", "off");
+	if (statement->use_indexes)
+	{
+		set_planner("enable_seqscan", "off");
+		set_planner("enable_bitmapscan", "off");
+		set_planner("enable_hashjoin", "off");
+		set_planner("enable_mergejoin", "off");
+		set_planner("enable_memoize", "off");
+		set_planner("enable_material", "off");
+	}
+	return level;
+}
+
+/*
+ * attach
+ *		Makes the rows visible to SQL as the relation crmio_batch.  The SPI connection
+ *		keeps what is allocated here, so it must not go with the caller's context.
+ */
+static EphemeralNamedRelation
+attach(RowSet *rows)
+{
+	EphemeralNamedRelation enr = SPI_palloc(sizeof(EphemeralNamedRelationData));
+	MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(enr));
+
+	/* a statement that failed in a subtransaction has left its rows behind */
+	(void) SPI_unregister_relation(BATCH_RELATION);
+	memset(enr, 0, sizeof(EphemeralNamedRelationData));
+	enr->md.name = BATCH_RELATION;
+	enr->md.reliddesc = InvalidOid;
+	enr->md.tupdesc = rows->tupdesc;
+	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
+	enr->md.enrtuples = rows->nrows;
+	enr->reldata = rows->store;
+	if (SPI_register_relation(enr) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register the rows of a batch");
+	MemoryContextSwitchTo(old);
+	return enr;
+}
+
+/*
+ * detach
+ *		Undoes attach.
+ */
+static void
+detach(EphemeralNamedRelation enr)
+{
+	if (SPI_unregister_relation(BATCH_RELATION) != SPI_OK_REL_UNREGISTER)
+		elog(ERROR, "could not unregister the rows of a batch");
+	pfree(enr);
+}
+
+/*
+ * crmio_statement_run
+ *		Runs a statement over the rows.  The result is in SPI_processed and
+ *		SPI_tuptable.
+ */
+void
+crmio_statement_run(Statement *statement, RowSet *rows)
+{
+	MemoryContext context = CurrentMemoryContext;
+	EphemeralNamedRelation enr = attach(rows);
+	int			result;
+
+	if (statement->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(statement->sql, 0, NULL);
+
+		if (plan == NULL)
+			elog(ERROR, "could not prepare \"%s\": %s", statement->sql,
+				 SPI_result_code_string(SPI_result));
+		if (SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not keep the plan of \"%s\"", statement->sql);
+		statement->plan = plan;
+	}
+
+	/* a statement without parameters keeps the plan that is made here */
+	{
+		int			level = begin_planning(statement);
+		CachedPlan *plan = SPI_plan_get_cached_plan(statement->plan);
+
+		AtEOXact_GUC(true, level);
+		if (plan != NULL)
+			ReleaseCachedPlan(plan, CurrentResourceOwner);
+	}
+
+	result = SPI_execute_plan(statement->plan, NULL, NULL, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not run \"%s\": %s", statement->sql,
+			 SPI_result_code_string(result));
+	detach(enr);
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * explain
+ *		Runs EXPLAIN of a statement, without cached plan.  The server checks the
+ *		caller's rights when it starts the statement's executor.
+ */
+static void
+explain(Statement *statement, RowSet *rows)
+{
+	MemoryContext context = CurrentMemoryContext;
+	EphemeralNamedRelation enr = attach(rows);
+	int			level = begin_planning(statement);
+	int			result;
+
+	result = SPI_execute(psprintf("EXPLAIN (COSTS OFF) %s", statement->sql), false, 0);
+	if (result < 0)
+		elog(ERROR, "could not explain \"%s\": %s", statement->sql,
+			 SPI_result_code_string(result));
+	detach(enr);
+	AtEOXact_GUC(true, level);
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * crmio_statement_check_rights
+ *		Raises the error that the statement would raise for want of privileges,
+ *		before any row is read.
+ */
+void
+crmio_statement_check_rights(Statement *statement, RowSet *empty)
+{
+	explain(statement, empty);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * crmio_statement_uses_index
+ *		Does every scan of the table with this alias look its rows up in an
+ *		index?  (The condition stands in the line below its scan.)
+ */
+bool
+crmio_statement_uses_index(Statement *statement, RowSet *empty, const char *alias)
+{
+	char	   *mark = psprintf(" %s", alias);
+	bool		found = false;
+	bool		indexed = true;
+
+	explain(statement, empty);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		char	   *line = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+		char	   *next = i + 1 < SPI_processed ?
+			SPI_getvalue(SPI_tuptable->vals[i + 1], SPI_tuptable->tupdesc, 1) : NULL;
+
+		if (strstr(line, "Scan") == NULL || strstr(line, mark) == NULL)
+			continue;
+		found = true;
+		if (strstr(line, "Index") == NULL || next == NULL || strstr(next, "Index Cond:") == NULL)
+			indexed = false;
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return found && indexed;
+}
