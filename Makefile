@@ -24,3 +24,22 @@ include $(PGXS)
 
 sql/$(EXTENSION)--$(EXTVERSION).sql: sql/$(EXTENSION).sql
 	cp $< $@
+
+# The project's own checks, on Debian 12 or 13 as root or with sudo: each installs the packages
+# it misses and crmio itself, and uses a private PostgreSQL. `make installcheck` is PGXS's.
+.PHONY: test demo demo-stop bench
+
+test:
+	@test/run.sh
+
+demo:
+	@test/demo/run.sh start
+
+demo-stop:
+	@test/demo/run.sh stop
+
+bench:
+	@test/bench/run.sh
+
+# PGXS does not know which file includes which header
+$(OBJS): $(wildcard $(srcdir_or_dot)/src/*.h $(srcdir_or_dot)/src/*/*.h)

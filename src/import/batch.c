@@ -359,7 +359,7 @@ database_error(Import *import, const ImportRow *row, const ErrorData *error)
 	{
 		const Input *candidate = lfirst(lc);
 
-		if (error->column_name != NULL &&
+		if (error->column_name != NULL && crmio_writer_failed_in_row(import) &&
 			strcmp(candidate->target->column, error->column_name) == 0)
 			input = candidate;
 	}

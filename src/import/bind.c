@@ -459,6 +459,7 @@ bind_match_field(const ImportPlan *plan, const char *name, MatchField *match, Lo
 	FieldPath  *path = crmio_path_resolve(plan->module, name, &problem, &hint);
 	FieldStorage storage;
 	Input		input = {0};
+	ListCell   *lc;
 
 	if (path == NULL)
 		ereport(ERROR,
@@ -481,6 +482,13 @@ bind_match_field(const ImportPlan *plan, const char *name, MatchField *match, Lo
 			if (plan->targets[i].reference && plan->targets[i].field == path->field)
 				match->reference = plan->targets[i].reference;
 		}
+		foreach(lc, plan->inputs)
+		{
+			Input	   *other = lfirst(lc);
+
+			if (strcmp(other->path->text, path->text) == 0)
+				other->required = true;
+		}
 		field->attnum = path->field->attnum;
 		field->form = KEY_NATIVE;
 		return match->reference != NULL;
@@ -488,7 +496,6 @@ bind_match_field(const ImportPlan *plan, const char *name, MatchField *match, Lo
 	input.path = path;
 	field->attnum = target_attnum(&input, &storage);
 	field->in_list = storage == STORAGE_TYPED_LIST;
-	field->list_type = path->type ? crmio_lower(path->type, InvalidOid) : NULL;
 	field->form = crmio_key_form(path->field, false);
 	if (field->in_list && field->form == KEY_NATIVE)
 		field->form = KEY_LOWER;

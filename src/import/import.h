@@ -337,6 +337,7 @@ extern struct Writer *crmio_writer_create(ImportPlan *plan);
 extern bool crmio_writer_begin(Import *import);
 extern void crmio_writer_write(Import *import, bool in_index_order);
 extern int	crmio_writer_suspect(const Import *import);
+extern bool crmio_writer_failed_in_row(const Import *import);
 extern void crmio_writer_written(Import *import);
 
 /* match.c: the record that a row refers to */

@@ -211,7 +211,7 @@ static bool
 merge_list_value(List **entries, FieldKind kind, const char *type, char *value, MergeMode mode)
 {
 	ListEntry  *of_type = NULL;
-	bool		elsewhere = false;
+	bool		known = false;
 	char	   *wanted = value ? normalised(kind, value) : NULL;
 	bool		changed = false;
 	ListCell   *lc;
@@ -220,22 +220,20 @@ merge_list_value(List **entries, FieldKind kind, const char *type, char *value, 
 	{
 		ListEntry  *entry = lfirst(lc);
 
-		if (same_type(entry->type, type))
+		if (type == NULL && wanted != NULL && entry->value != NULL &&
+			strcmp(normalised(kind, entry->value), wanted) == 0)
+			known = true;
+		if (!same_type(entry->type, type))
+			continue;
+		if (of_type == NULL)
+			of_type = entry;
+		if (value == NULL && mode == MERGE_OVERWRITE)
 		{
-			if (value == NULL && mode == MERGE_OVERWRITE)
-			{
-				*entries = foreach_delete_current(*entries, lc);
-				changed = true;
-				continue;
-			}
-			if (of_type == NULL)
-				of_type = entry;
+			*entries = foreach_delete_current(*entries, lc);
+			changed = true;
 		}
-		else if (type == NULL && wanted != NULL && entry->value != NULL &&
-				 strcmp(normalised(kind, entry->value), wanted) == 0)
-			elsewhere = true;
 	}
-	if (value == NULL || elsewhere)
+	if (value == NULL || known)
 		return changed;
 	if (mode == MERGE_FILL_EMPTY && of_type != NULL &&
 		of_type->value != NULL && !crmio_is_blank(of_type->value))

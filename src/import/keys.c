@@ -280,15 +280,51 @@ depends_on_run(const Import *import, SeenKeys *seen, int row_index, bool first)
 }
 
 /*
+ * has_unknown_key
+ *		Could a record that the row creates be found by a value that the row does not
+ *		give: a default?
+ */
+static bool
+has_unknown_key(const Import *import, int row_index)
+{
+	const ImportRow *row = &import->rows[row_index];
+	ListCell   *lc;
+	ListCell   *l;
+
+	foreach(lc, import->plan->match)
+	{
+		MatchKey   *match = lfirst(lc);
+
+		for (int f = 0; f < match->lookup->nfields; f++)
+		{
+			foreach(l, match->fields[f].inputs)
+			{
+				Input	   *input = lfirst(l);
+
+				if (row->nulls[input->index] && input->target->default_expr != NULL &&
+					!match->lookup->fields[f].in_list)
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
+/*
  * ends_run
- *		A row that may create a record of its own table by a reference is the last of
- *		its run: any later row could be about that record.
+ *		A row that may create a record with a key not known here is the last of its run:
+ *		any later row could be about that record.
  */
 static bool
 ends_run(const Import *import, int row_index)
 {
 	ListCell   *lc;
 	ListCell   *l;
+
+	if (import->rows[row_index].unusable)
+		return false;
+	if (has_unknown_key(import, row_index))
+		return true;
 
 	foreach(lc, import->plan->references)
 	{
@@ -299,6 +335,27 @@ ends_run(const Import *import, int row_index)
 		foreach(l, reference->lookups)
 		{
 			if (import->ref_keys[((RefLookup *) lfirst(l))->index]->present[row_index])
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * has_default_key
+ *		Has a match field a default?
+ */
+static bool
+has_default_key(const MatchKey *match)
+{
+	for (int f = 0; f < match->lookup->nfields; f++)
+	{
+		ListCell   *lc;
+
+		foreach(lc, match->fields[f].inputs)
+		{
+			if (((Input *) lfirst(lc))->target->default_expr != NULL &&
+				!match->lookup->fields[f].in_list)
 				return true;
 		}
 	}
@@ -339,6 +396,7 @@ crmio_keys_run_end(const Import *import, int from, int to)
 {
 	bool		by_match = finds_earlier_rows(import->plan);
 	bool		by_reference = false;
+	bool		by_default = false;
 	SeenKeys	seen = {0};
 	HASHCTL		ctl = {0};
 	int			end = from;
@@ -346,7 +404,9 @@ crmio_keys_run_end(const Import *import, int from, int to)
 
 	foreach(lc, import->plan->references)
 		by_reference |= ((Reference *) lfirst(lc))->self;
-	if (!by_match && !by_reference)
+	foreach(lc, import->plan->match)
+		by_default |= has_default_key(lfirst(lc));
+	if (!by_match && !by_reference && !by_default)
 		return to;
 
 	ctl.keysize = sizeof(uint64);
@@ -370,7 +430,7 @@ crmio_keys_run_end(const Import *import, int from, int to)
 		end++;
 		keep_keys(&seen);
 		/* a row with so many keys is not compared any further */
-		if (seen.overflow || (by_reference && ends_run(import, end - 1)))
+		if (seen.overflow || ((by_reference || by_default) && ends_run(import, end - 1)))
 			break;
 	}
 	hash_destroy(seen.table);

@@ -119,9 +119,6 @@ append_lists(StringInfo sql, const Lookup *lookup)
 		appendStringInfo(sql, " CROSS JOIN LATERAL (SELECT entry OPERATOR(pg_catalog.->>) 'value' AS value"
 						 " FROM pg_catalog.jsonb_array_elements(CASE pg_catalog.jsonb_typeof(%s)"
 						 " WHEN 'array' THEN %s ELSE '[]' END) entry", column, column);
-		if (field->list_type != NULL)
-			appendStringInfo(sql, " WHERE pg_catalog.lower(entry OPERATOR(pg_catalog.->>) 'type')"
-							 " OPERATOR(pg_catalog.=) %s", quote_literal_cstr(field->list_type));
 		appendStringInfo(sql, ") crmio_list%d", i + 1);
 	}
 }

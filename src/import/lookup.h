@@ -27,8 +27,7 @@ typedef struct LookupField
 {
 	AttrNumber	attnum;
 	KeyForm		form;
-	bool		in_list;		/* an entry of a typed list */
-	char	   *list_type;		/* entries of this type only; NULL: of any */
+	bool		in_list;		/* any entry of a typed list, whatever its type */
 
 	Oid			typid;			/* of the key, in its form */
 	int32		typmod;

@@ -65,8 +65,8 @@ wrong_type(const char *key, const JsonbValue *value, const char *expected)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("key \"%s\" of the mapping is %s, but must be %s", key,
-					crmio_json_type_name(value), expected)));
+			 errmsg("key \"%s\" of the mapping must be %s", key, expected),
+			 errdetail("Its value is of type %s.", crmio_json_type_name(value))));
 }
 
 /*

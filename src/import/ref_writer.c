@@ -3,7 +3,7 @@
  *	  Creates the records that rows refer to and that do not exist yet.
  *
  * Such a record has the values by which it was looked for; its display field, if
- * it must have a value, takes one of them.
+ * it must have a value and is a mere name, takes one of them.
  */
 #include "postgres.h"
 
@@ -75,6 +75,27 @@ find_column(const RefWriter *writer, AttrNumber attnum)
 }
 
 /*
+ * is_match_field
+ *		Do records of the module match by this field?
+ */
+static bool
+is_match_field(const Module *module, const Field *field)
+{
+	ListCell   *lc;
+	ListCell   *name;
+
+	foreach(lc, module->match)
+	{
+		foreach(name, (List *) lfirst(lc))
+		{
+			if (strcmp(lfirst(name), field->name) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
  * choose_columns
  *		The lookup values, the display field if it must not be empty, and the stage that
  *		the module gives its new records.
@@ -99,7 +120,7 @@ choose_columns(RefWriter *writer, Reference *reference)
 		position++;
 	}
 	if (display != NULL && display->kind == KIND_TEXT && display->storage == STORAGE_SCALAR &&
-		display->not_null && !display->has_default)
+		display->not_null && !display->has_default && !is_match_field(module, display))
 	{
 		RefColumn  *column = find_column(writer, display->attnum);
 

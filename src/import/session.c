@@ -216,11 +216,11 @@ crmio_session_start(MemoryContext context, const char *file, Jsonb *mapping, con
 
 	rel = table_open(module->relid, RowExclusiveLock);
 	import->plan = crmio_plan_create(context, session->mapping, module, rel, session->reader);
-	watch_dates(session);
 
 	SPI_connect();
 	lock_targets(import->plan);
 	crmio_plan_bind(import->plan, &indexes);
+	watch_dates(session);
 	import->writer = crmio_writer_create(import->plan);
 	start_job(session, mapping, policy, indexes);
 	SPI_finish();

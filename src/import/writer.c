@@ -433,6 +433,19 @@ crmio_writer_suspect(const Import *import)
 }
 
 /*
+ * crmio_writer_failed_in_row
+ *		Did the statement fail that writes the rows themselves, not records that they
+ *		refer to?
+ */
+bool
+crmio_writer_failed_in_row(const Import *import)
+{
+	const Step *step = import->writer->current;
+
+	return step == &import->writer->creation || step == &import->writer->change;
+}
+
+/*
  * changed_values
  *		The changed columns of a row as an object: their old values, or the new ones.
  */

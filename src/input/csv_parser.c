@@ -53,13 +53,13 @@ csv_no_blank(unsigned char c)
 }
 
 /*
- * Marks the row as an error row; the first error of a row stays.
+ * Marks the row as an error row.  Only the first error of a row counts: callers
+ * ask for it first, so that a row with millions of them costs nothing.
  */
 static void
 row_error(CsvParser *parser, const char *code, char *reason, int field)
 {
-	if (parser->error_code != NULL)
-		return;
+	Assert(parser->error_code == NULL);
 	parser->error_code = code;
 	parser->error_reason = reason;
 	parser->error_field = field;
@@ -92,16 +92,17 @@ reserve(CsvParser *parser, size_t length)
 static size_t
 limit_field(CsvParser *parser, const char *text, size_t length)
 {
-	char	   *reason;
+	bool		too_long = parser->field_cut || length > parser->field_max;
 
-	if (parser->field_cut || length > parser->field_max)
-		reason = psprintf("the value is longer than %d kB, the setting crmio.max_field_size",
-						  crmio_max_field_size);
-	else if (parser->data_length + length > parser->row_max)
-		reason = psprintf("the row is longer than %zu kB", parser->row_max / 1024);
-	else
+	if (!too_long && parser->data_length + length <= parser->row_max)
 		return length;
-	row_error(parser, "field_too_large", reason, parser->nfields);
+	if (parser->error_code == NULL)
+		row_error(parser, "field_too_large",
+				  too_long ?
+				  psprintf("the value is longer than %zu kB, the setting crmio.max_field_size",
+						   parser->field_max / 1024) :
+				  psprintf("the row is longer than %zu kB", parser->row_max / 1024),
+				  parser->nfields);
 	return pg_mbcliplen(text, length, CUT_LENGTH);
 }
 
@@ -116,8 +117,11 @@ on_field(void *text, size_t length, void *arg)
 
 	if (unlikely(parser->nfields >= FIELDS_MAX))
 	{
-		row_error(parser, "too_many_fields",
-				  psprintf("the row has more than %d fields", FIELDS_MAX), -1);
+		/* there may be millions more: say it once */
+		if (parser->error_code == NULL)
+			row_error(parser, "too_many_fields",
+					  psprintf("the row has more than %d fields", FIELDS_MAX), -1);
+		parser->field_cut = false;
 		return;
 	}
 	if (unlikely(parser->field_cut || length > parser->field_max ||
@@ -228,11 +232,11 @@ after_closing_quote(CsvParser *parser, const char *text, size_t length)
 		text[blanks] == '\n' || text[blanks] == '\r')
 		return blanks;
 
-	row_error(parser, "invalid_csv",
-			  pstrdup("text after the closing quote of a field; inside of quotes, a quote is written twice"),
-			  parser->nfields);
-	/* from here on, read the field as if it had no quotes */
-	parser->end_with_line = true;
+	if (parser->error_code == NULL)
+		row_error(parser, "invalid_csv",
+				  pstrdup("text after the closing quote of a field; inside of quotes, a quote is written twice"),
+				  parser->nfields);
+	/* from here on, read the field as if it had no quotes; the rest of the row is as it was */
 	feed_as_text(parser, blank_before ? " " : text);
 	parser->lib.quoted = 0;
 	parser->blank_after_quote = false;
@@ -305,7 +309,6 @@ force_row_end(CsvParser *parser)
 {
 	csv_set_opts(&parser->lib, 0);
 	parser->drop_line_end = true;
-	parser->end_with_line = false;
 	(void) csv_fini(&parser->lib, on_field, on_row, parser);
 	parser->drop_line_end = false;
 	csv_set_opts(&parser->lib, STRICT);
@@ -335,18 +338,13 @@ end_of_file(CsvParser *parser)
 static void
 feed_line(CsvParser *parser, const TextLine *line, int fields_before)
 {
-	if (line->has_nul || line->has_invalid)
+	if ((line->has_nul || line->has_invalid) && parser->error_code == NULL)
 		row_error(parser, line->has_nul ? "nul_byte" : "invalid_encoding",
 				  crmio_lines_problem(parser->lines, line), -1);
 	feed(parser, line->text, line->length);
 	if (!line->complete || parser->row_done)
 		return;
 
-	if (parser->end_with_line)
-	{
-		force_row_end(parser);
-		return;
-	}
 	if (!parser->quote_open || parser->nfields > fields_before)
 		parser->quote_line = line->number;
 	parser->quote_open = true;
@@ -381,7 +379,6 @@ crmio_csv_next(CsvParser *parser)
 	parser->row_done = false;
 	parser->quote_open = false;
 	parser->blank_after_quote = false;
-	parser->end_with_line = false;
 
 	while (!parser->row_done)
 	{

@@ -43,7 +43,6 @@ typedef struct CsvParser
 	bool		blank_after_quote;	/* blanks stood after a closing quote */
 	bool		quote_open;		/* the line before ended inside quotes */
 	int64		quote_line;		/* on which these were opened */
-	bool		end_with_line;	/* an error row ends with its line */
 	bool		drop_line_end;	/* of the row's last field */
 } CsvParser;
 

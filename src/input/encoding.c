@@ -177,6 +177,32 @@ settle_given(const char *start, size_t length, bool any_order, FileEncoding *fou
 }
 
 /*
+ * How many bytes at the start of a text are valid in the encoding.  The server's
+ * function may look at all of the text even if its first byte is wrong, so it gets
+ * pieces, which grow while all is well.
+ */
+size_t
+crmio_valid_length(int encoding, const char *text, size_t length)
+{
+	size_t		valid = 0;
+	size_t		piece = 32;
+
+	while (valid < length)
+	{
+		size_t		n = Min(piece, length - valid);
+		size_t		good = pg_encoding_verifymbstr(encoding, text + valid, n);
+
+		/* a character may be cut by the end of the piece, not of the text */
+		if (good < n &&
+			(n - good >= MAX_MULTIBYTE_CHAR_LEN || valid + n == length))
+			return valid + good;
+		valid += good;
+		piece = Min(piece * 2, SCAN_BLOCK);
+	}
+	return valid;
+}
+
+/*
  * Position of the first byte of the file that is not UTF-8, or -1.  NUL bytes are
  * not looked at here: they make error rows in any encoding.
  */
@@ -199,8 +225,8 @@ find_invalid_utf8(Source *source)
 		filled += n;
 		for (;;)
 		{
-			valid += pg_encoding_verifymbstr(PG_UTF8, (char *) block + valid,
-											 filled - valid);
+			valid += crmio_valid_length(PG_UTF8, (char *) block + valid,
+										filled - valid);
 			if (valid == filled || block[valid] != '\0')
 				break;
 			valid++;

@@ -34,6 +34,7 @@ typedef struct FileEncoding
 
 extern void crmio_encoding_check(const char *name);
 extern void crmio_encoding_find(Source *source, const char *name, FileEncoding *found);
+extern size_t crmio_valid_length(int encoding, const char *text, size_t length);
 extern size_t crmio_decode_unicode(FileForm form, const unsigned char *bytes,
 								   size_t length, bool at_end,
 								   unsigned char *text, size_t *used);

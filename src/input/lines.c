@@ -306,18 +306,16 @@ is_plain(const char *text, size_t length)
 }
 
 /*
- * Notes in the line what is wrong with a byte of it.
+ * Notes in the line that a byte of the file is not valid; 0 if it is no single
+ * byte that is to blame.
  */
 static void
-note_problem(TextLine *line, unsigned char byte)
+note_invalid(TextLine *line, unsigned char byte)
 {
-	if (byte == '\0')
-		line->has_nul = true;
-	else if (!line->has_invalid)
-	{
-		line->has_invalid = true;
-		line->invalid_byte = byte;
-	}
+	if (line->has_invalid)
+		return;
+	line->has_invalid = true;
+	line->invalid_byte = byte;
 }
 
 /*
@@ -353,10 +351,13 @@ mend(Lines *lines, TextLine *line)
 	memcpy(mended, line->text, line->length);
 	while (i < line->length)
 	{
-		i += pg_encoding_verifymbstr(encoding, mended + i, line->length - i);
+		i += crmio_valid_length(encoding, mended + i, line->length - i);
 		if (i < line->length)
 		{
-			note_problem(line, mended[i]);
+			if (mended[i] == '\0')
+				line->has_nul = true;
+			else
+				note_invalid(line, mended[i]);
 			mended[i++] = '?';
 		}
 	}
@@ -392,11 +393,14 @@ convert(Lines *lines, int which, TextLine *line)
 		left -= n;
 		if (left == 0)
 			break;
-		note_problem(line, *in);
-		*out++ = '?';
 		/* a character that is lacking counts once, not by its bytes */
 		n = *in ? pg_encoding_verifymbchar(step->from, in, left) : 1;
 		n = Max(n, 1);
+		if (*in == '\0')
+			line->has_nul = true;
+		else
+			note_invalid(line, which == 0 && n == 1 ? *in : 0);
+		*out++ = '?';
 		in += n;
 		left -= n;
 	}
@@ -431,9 +435,9 @@ crmio_lines_next(Lines *lines, TextLine *line)
 		{
 			lines->clean_end = Max(lines->clean_end, start);
 			lines->clean_end +=
-				pg_encoding_verifymbstr(GetDatabaseEncoding(),
-										lines->buffer + lines->clean_end,
-										lines->end - lines->clean_end);
+				crmio_valid_length(GetDatabaseEncoding(),
+								   lines->buffer + lines->clean_end,
+								   lines->end - lines->clean_end);
 			if (start + length > lines->clean_end)
 				mend(lines, line);
 		}
@@ -455,7 +459,7 @@ crmio_lines_problem(Lines *lines, const TextLine *line)
 {
 	if (line->has_nul)
 		return psprintf("line " INT64_FORMAT " has a NUL byte", line->number);
-	if (lines->file.form != FORM_BYTES)
+	if (lines->file.form != FORM_BYTES || line->invalid_byte == 0)
 		return psprintf("line " INT64_FORMAT " has text that is not valid %s, or that the database encoding %s lacks",
 						line->number, lines->file.name, GetDatabaseEncodingName());
 	return psprintf("line " INT64_FORMAT " has text that is not valid %s, or that the database encoding %s lacks: byte 0x%02x",

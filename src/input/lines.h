@@ -20,7 +20,7 @@ typedef struct TextLine
 	bool		complete;		/* the line ends here */
 	bool		has_nul;		/* NUL bytes: each is a '?' in the text */
 	bool		has_invalid;	/* so are bytes invalid in the encoding */
-	unsigned char invalid_byte; /* the first of them, if they were bytes */
+	unsigned char invalid_byte; /* the first of them, or 0 if not known */
 } TextLine;
 
 typedef struct Lines Lines;

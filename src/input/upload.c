@@ -138,7 +138,22 @@ crmio_upload_find(const char *handle, int64 *size)
 }
 
 /*
- * Deletes an upload of the current user.  No error if it is gone already.
+ * Deletes the bytes of an upload whose row is gone.
+ */
+static void
+delete_parts(const char *handle)
+{
+	Oid			types[] = {TEXTOID};
+	Datum		args[1];
+
+	args[0] = CStringGetTextDatum(handle);
+	if (SPI_execute_with_args("DELETE FROM crmio.upload_part WHERE handle = $1",
+							  1, types, args, NULL, false, 0) != SPI_OK_DELETE)
+		elog(ERROR, "could not delete the parts of an upload");
+}
+
+/*
+ * Deletes an upload of the current user; false if there is none.
  */
 static bool
 delete_upload(const char *handle)
@@ -152,6 +167,8 @@ delete_upload(const char *handle)
 	run_for_owner("DELETE FROM crmio.upload WHERE handle = $1 AND owner = $2",
 				  SPI_OK_DELETE, handle, user);
 	found = SPI_processed > 0;
+	if (found)
+		delete_parts(handle);
 	SPI_finish();
 	crmio_restore_user(&scope);
 	return found;
