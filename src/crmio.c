@@ -47,7 +47,7 @@ _PG_init(void)
 	DefineCustomIntVariable("crmio.batch_rows",
 							"Most rows that an import processes at a time.",
 							NULL,
-							&crmio_batch_rows, 50000, 100, 1000000,
+							&crmio_batch_rows, 50000, 1, 1000000,
 							PGC_USERSET, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("crmio.batch_memory",

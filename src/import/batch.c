@@ -36,187 +36,6 @@
 #define MAX_REASONS 5
 
 /*
- * decide_match
- *		What becomes of a row that matched a record.
- */
-static void
-decide_match(Import *import, ImportRow *row, int row_index)
-{
-	if (import->plan->mapping->policy == POLICY_SKIP)
-		row->action = ROW_SKIP;
-	else if (crmio_merge_existing(import, row))
-	{
-		row->action = ROW_UPDATE;
-		crmio_references_use(import, row_index);
-		crmio_match_touched(import, row_index);
-	}
-	else
-		row->action = ROW_UNCHANGED;
-}
-
-/*
- * decide_ambiguous
- *		What becomes of a row that matched several records.
- */
-static void
-decide_ambiguous(Import *import, ImportRow *row, int row_index)
-{
-	const Mapping *mapping = import->plan->mapping;
-	MatchKey   *match = list_nth(import->plan->match, row->matched_by);
-	MatchField *field = &match->fields[0];
-	Input	   *input = field->inputs ? linitial(field->inputs) : NULL;
-	int			count = 0;
-
-	if (mapping->policy == POLICY_SKIP || mapping->first_if_ambiguous)
-	{
-		decide_match(import, row, row_index);
-		return;
-	}
-	for (LookupHit *hit = row->match; hit != NULL; hit = hit->next)
-		count++;
-	row->action = ROW_ERROR;
-	row->decision = lappend(row->decision,
-							crmio_row_message(row, false, input,
-											  input ? crmio_row_text(import->plan, row, input) : NULL,
-											  "ambiguous_match",
-											  psprintf("%d existing records match", count)));
-}
-
-/*
- * give_key
- *		The key of a new record, once per row, in the order of the file.
- */
-static void
-give_key(Import *import, ImportRow *row)
-{
-	ImportPlan *plan = import->plan;
-	MemoryContext old;
-
-	if (plan->key_defaults == NULL || row->key_ahead != NULL)
-		return;
-	old = MemoryContextSwitchTo(import->batch_context);
-	row->key_ahead = palloc(sizeof(Datum) * plan->key->ncolumns);
-	for (int k = 0; k < plan->key->ncolumns; k++)
-	{
-		bool		isnull;
-
-		row->key_ahead[k] = ExecEvalExpr(plan->key_defaults[k],
-										 GetPerTupleExprContext(plan->estate), &isnull);
-		if (isnull)
-			elog(ERROR, "default of a key column is null");
-	}
-	MemoryContextSwitchTo(old);
-}
-
-/*
- * decide
- *		What becomes of a row; false if that can't be known in this run.
- */
-static bool
-decide(Import *import, int row_index)
-{
-	ImportRow  *row = &import->rows[row_index];
-
-	row->decision = NIL;
-	row->match = NULL;
-	row->new_refs = NULL;
-	row->key = NULL;
-	row->action = ROW_ERROR;
-	if (row->values == NULL)
-		return true;			/* the reader could not read it */
-	if (!crmio_references_resolve(import, row_index) || row->unusable)
-		return true;
-
-	switch (crmio_match_row(import, row_index))
-	{
-		case MATCH_LATER:
-			return false;
-		case MATCH_NONE:
-			row->action = ROW_CREATE;
-			crmio_merge_new(import, row);
-			if (row->action == ROW_CREATE)
-			{
-				give_key(import, row);
-				crmio_references_use(import, row_index);
-				crmio_match_created(import, row_index);
-			}
-			break;
-		case MATCH_CREATED_BEFORE:
-			row->action = ROW_SKIP;
-			break;
-		case MATCH_FOUND:
-			decide_match(import, row, row_index);
-			break;
-		case MATCH_AMBIGUOUS:
-			decide_ambiguous(import, row, row_index);
-			break;
-	}
-	return true;
-}
-
-/*
- * lock_changes
- *		Locks the records to be changed and merges again with what they are then.  The
- *		run ends before a row whose record has changed so that it is no match any more.
- */
-static void
-lock_changes(Import *import)
-{
-	Run		   *run = import->run;
-	bool		any = false;
-
-	for (int i = run->from; i < run->to && !any; i++)
-		any = import->rows[i].action == ROW_UPDATE;
-	if (!any)
-		return;
-	crmio_match_lock(import);
-	for (int i = run->from; i < run->to; i++)
-	{
-		ImportRow  *row = &import->rows[i];
-
-		if (row->action != ROW_UPDATE)
-			continue;
-		if (row->match == NULL)
-		{
-			run->to = i;
-			return;
-		}
-		if (!crmio_merge_existing(import, row))
-			row->action = ROW_UNCHANGED;
-		else
-		{
-			/* the locked record may need a reference that the other did not */
-			crmio_references_use(import, i);
-		}
-	}
-}
-
-/*
- * begin_run
- *		Looks up and decides the rows from ... to; fewer, if a row must wait for the
- *		result of an earlier one.
- */
-static void
-begin_run(Import *import, int from, int to)
-{
-	Run		   *run = palloc0(sizeof(Run));
-
-	run->from = from;
-	run->to = to;
-	run->looked_up_to = to;
-	import->run = run;
-	crmio_references_lookup(import);
-	crmio_match_lookup(import);
-	for (int i = from; i < run->to; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (!decide(import, i))
-			run->to = i;
-	}
-	lock_changes(import);
-}
-
-/*
  * is_row_error
  *		Is an error one of a row, such as a constraint's?  Lost connections, lack of
  *		resources, cancellation, serialization failures and bugs end the import.
@@ -241,8 +60,8 @@ is_row_error(const ErrorData *error)
 
 /*
  * write_in_subxact
- *		Writes the run in a subtransaction, which is kept or, to see only whether the run
- *		is good, undone.  Returns NULL, or the error.
+ *		Writes the rows that the writer was given in a subtransaction, which is kept or,
+ *		to see only whether they are good, undone.  Returns NULL, or the error.
  */
 static ErrorData *
 write_in_subxact(Import *import, bool in_index_order, bool keep)
@@ -268,7 +87,7 @@ write_in_subxact(Import *import, bool in_index_order, bool keep)
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(context);
+		MemoryContextSwitchTo(import->attempt_context);
 		error = CopyErrorData();
 		if (!is_row_error(error))
 			PG_RE_THROW();
@@ -282,27 +101,35 @@ write_in_subxact(Import *import, bool in_index_order, bool keep)
 }
 
 /*
- * write_run
- *		Writes the current run; returns NULL, or the error that the database has.
+ * write_rows
+ *		Writes some rows of the current run; returns NULL, or the error that the
+ *		database has.
  */
 static ErrorData *
-write_run(Import *import, bool whole_batch)
+write_rows(Import *import, int from, int to, bool whole_batch)
 {
 	bool		keep = import->live_subxacts <
 		(whole_batch ? MAX_LIVE_SUBXACTS : MAX_LIVE_SUBXACTS_OF_PARTS);
 	ErrorData  *error;
+	MemoryContext old;
 
-	if (!crmio_writer_begin(import))
+	MemoryContextReset(import->part_context);
+	old = MemoryContextSwitchTo(import->part_context);
+	if (!crmio_writer_begin(import, from, to))
+	{
+		MemoryContextSwitchTo(old);
 		return NULL;
+	}
 	error = write_in_subxact(import, whole_batch, keep);
 	if (error == NULL && !keep)
 	{
 		/* it is good: once more, to stay */
-		(void) crmio_writer_begin(import);
+		(void) crmio_writer_begin(import, from, to);
 		crmio_writer_write(import, whole_batch);
 	}
 	if (error == NULL)
 		crmio_writer_written(import);
+	MemoryContextSwitchTo(old);
 	return error;
 }
 
@@ -439,13 +266,13 @@ log_row(Import *import, ImportRow *row)
 }
 
 /*
- * finish_run
- *		The rows of the run have found their end.
+ * finish_rows
+ *		Rows of the current run have found their end.
  */
 static void
-finish_run(Import *import)
+finish_rows(Import *import, int from, int to)
 {
-	for (int i = import->run->from; i < import->run->to; i++)
+	for (int i = from; i < to; i++)
 	{
 		ImportRow  *row = &import->rows[i];
 
@@ -458,67 +285,164 @@ finish_run(Import *import)
 }
 
 /*
- * import_row_alone
- *		One row that could not be written with others, or whose record could not be
- *		locked.  It is tried twice, because another session may have changed what it is
- *		about: a record that was inserted meanwhile is a match now.
+ * fail_row
+ *		The database refuses a row, whatever else is written.
  */
 static void
-import_row_alone(Import *import, int row_index)
+fail_row(Import *import, int row_index, const ErrorData *error)
 {
 	ImportRow  *row = &import->rows[row_index];
-	ErrorData  *error = NULL;
 
-	for (int try = 0; try < 2; try++)
-	{
-		MemoryContextReset(import->attempt_context);
-		begin_run(import, row_index, row_index + 1);
-		if (import->run->to == row_index)
-			continue;
-		error = write_run(import, false);
-		if (error == NULL || error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
-			break;
-	}
-	if (import->run->to == row_index)
-	{
-		import->run->to = row_index + 1;
-		row->action = ROW_ERROR;
-		row->decision = list_make1(crmio_row_message(row, false, NULL, NULL, "not_permitted",
-													 "the record that matches can't be changed: row-level security or another session prevents it"));
-	}
-	else if (error != NULL)
-	{
-		row->action = ROW_ERROR;
-		row->decision = list_make1(database_error(import, row, error));
-	}
-	finish_run(import);
+	row->action = ROW_ERROR;
+	row->decision = list_make1(database_error(import, row, error));
+	finish_rows(import, row_index, row_index + 1);
 }
 
-/* How a batch that the database has refused is taken apart. */
-typedef struct Parts
+/*
+ * try_alone
+ *		Decides and writes one row in a run of its own.  False if its record can't be
+ *		locked; *error is what the database has against it, or NULL.
+ */
+static bool
+try_alone(Import *import, int row_index, ErrorData **error)
 {
-	int			size;			/* rows of the next part */
-	int			good;			/* rows since the last bad one */
-	int			alone;			/* a row that must be tried alone, or -1 */
-} Parts;
+	*error = NULL;
+	crmio_run_decide(import, row_index, row_index + 1);
+	if (import->run->to == row_index)
+		return false;
+	*error = write_rows(import, row_index, row_index + 1, false);
+	if (*error == NULL)
+		finish_rows(import, row_index, row_index + 1);
+	return true;
+}
 
 /*
- * part_failed
- *		Chooses the next part after a failed one: the rows before the one at which the
- *		statement failed, or else half of them.
+ * import_locked_out
+ *		The record of a row has changed between its lookup and its lock.  Looked up
+ *		anew it can be locked, unless the caller may see but not change it.
  */
 static void
-part_failed(Import *import, Parts *parts, int from, int to)
+import_locked_out(Import *import, int row_index)
 {
-	int			suspect = crmio_writer_suspect(import);
+	ImportRow  *row = &import->rows[row_index];
+	ErrorData  *error;
 
-	if (suspect > from)
-		parts->size = suspect - from;
-	else if (suspect == from)
-		parts->size = 1;
-	else
-		parts->size = (to - from) / 2;
-	parts->alone = suspect;
+	if (try_alone(import, row_index, &error))
+	{
+		if (error != NULL)
+			fail_row(import, row_index, error);
+		return;
+	}
+	row->action = ROW_ERROR;
+	row->decision = list_make1(crmio_row_message(row, false, NULL, NULL, "not_permitted",
+												 "the record that matches can't be changed: row-level security or another session prevents it"));
+	finish_rows(import, row_index, row_index + 1);
+}
+
+/*
+ * is_raced
+ *		A unique value may be that of a record which another session has inserted since
+ *		the row was looked up: tries the row again, with a new lookup.  True if that did
+ *		it.
+ */
+static bool
+is_raced(Import *import, int row_index, const ErrorData *error)
+{
+	Run		   *run = import->run;
+	ErrorData  *again = NULL;
+	bool		done;
+
+	if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+		return false;
+	done = try_alone(import, row_index, &again) && again == NULL;
+	import->run = run;
+	return done;
+}
+
+/*
+ * must_redecide
+ *		A row has failed: has any later row of the run been decided as if it had not?
+ */
+static bool
+must_redecide(const Import *import, int row_index)
+{
+	const Run  *run = import->run;
+
+	if (run->depends_on_created)
+		return true;
+	for (int i = 0; i < list_length(import->plan->references); i++)
+	{
+		ListCell   *lc;
+
+		foreach(lc, run->created[i])
+		{
+			if (((NewReference *) lfirst(lc))->row == row_index)
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * part_after_failure
+ *		The size of the next part, after one that failed: the rows before the one at
+ *		which the statement failed, or else half of them.
+ */
+static int
+part_after_failure(const Import *import, int from, int to, int *suspect)
+{
+	*suspect = crmio_writer_suspect(import);
+	if (*suspect > from)
+		return *suspect - from;
+	return *suspect == from ? 1 : (to - from) / 2;
+}
+
+/*
+ * write_in_parts
+ *		The database has refused the run: writes it in parts, in the order of the file,
+ *		until the bad rows stand alone.  What has been decided holds for the parts too;
+ *		where it does not, the rest is left to be decided anew.  Returns the row to go on
+ *		with, and in *window how many rows to take then.
+ */
+static int
+write_in_parts(Import *import, int *window)
+{
+	Run		   *run = import->run;
+	int			from = run->from;
+	int			size = Max((run->to - run->from) / FIRST_PART, SMALLEST_FIRST_PART);
+	int			good = 0;		/* rows since the last bad one */
+	int			suspect = -1;
+
+	while (from < run->to)
+	{
+		int			to = from + Min(size, run->to - from);
+		ErrorData  *error = write_rows(import, from, to, false);
+
+		CHECK_FOR_INTERRUPTS();
+		if (error == NULL)
+		{
+			finish_rows(import, from, to);
+			good += to - from;
+			size = to == suspect ? 1 : 2 * (to - from);
+			from = to;
+		}
+		else if (to - from > 1)
+			size = part_after_failure(import, from, to, &suspect);
+		else
+		{
+			bool		raced = is_raced(import, from, error);
+
+			if (!raced)
+				fail_row(import, from, error);
+			from++;
+			size = Max(2 * good, 2);
+			good = 0;
+			if (raced || must_redecide(import, from - 1))
+				break;
+		}
+	}
+	*window = Max(size, SMALLEST_FIRST_PART);
+	return from;
 }
 
 /*
@@ -529,49 +453,33 @@ void
 crmio_batch_process(Import *import)
 {
 	MemoryContext old = MemoryContextSwitchTo(import->batch_context);
-	Parts		parts = {.size = import->nrows,.alone = -1};
-	bool		whole = true;
+	int			window = import->nrows;
+	bool		whole = true;	/* nothing of the batch has been refused */
 	int			from = 0;
 
 	crmio_keys_read(import);
 	MemoryContextSwitchTo(import->attempt_context);
 	while (from < import->nrows)
 	{
-		int			to = from + Min(parts.size, import->nrows - from);
+		int			to = from + Min(window, import->nrows - from);
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(import->attempt_context);
-		if (parts.alone == from || (!whole && parts.size == 1))
-		{
-			int64		errors = import->counts.errored;
-
-			import_row_alone(import, from++);
-			parts.alone = -1;
-			parts.good = import->counts.errored > errors ? 0 : parts.good + 1;
-			parts.size = Max(2 * parts.good, 2);
-			continue;
-		}
-
-		to = crmio_keys_run_end(import, from, to);
-		begin_run(import, from, to);
+		crmio_run_decide(import, from, crmio_keys_run_end(import, from, to));
 		to = import->run->to;
 		if (to == from)
-			import_row_alone(import, from++);
-		else if (write_run(import, whole) == NULL)
+			import_locked_out(import, from++);
+		else if (write_rows(import, from, to, whole) == NULL)
 		{
-			finish_run(import);
-			parts.good += to - from;
-			if (!whole)
-				parts.size = Min(2 * parts.size, import->nrows);
+			finish_rows(import, from, to);
+			window = Min(2 * window, import->nrows);
 			from = to;
 		}
-		else if (whole)
+		else
 		{
 			whole = false;
-			parts.size = Max((to - from) / FIRST_PART, SMALLEST_FIRST_PART);
+			from = write_in_parts(import, &window);
 		}
-		else
-			part_failed(import, &parts, from, to);
 	}
 	MemoryContextSwitchTo(old);
 }

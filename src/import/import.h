@@ -263,6 +263,7 @@ typedef struct NewReference
 	bool	   *present;
 	struct NewReference **next; /* per lookup: another one whose key has the same hash */
 	int			row;			/* the first row that uses it, -1: none yet */
+	bool		written;		/* it is in the table, to stay */
 	Datum	   *key;			/* of the record, when it is created */
 	Datum		stored;			/* what a reference to it stores */
 } NewReference;
@@ -283,6 +284,7 @@ typedef struct Run
 	List	  **created;		/* per reference: of NewReference *, in use */
 	struct HTAB **created_keys; /* per alternative: keys of the rows to be created */
 	struct HTAB *touched;		/* records that rows of the run write */
+	bool		depends_on_created; /* rows are skipped because of earlier ones */
 } Run;
 
 /*
@@ -292,7 +294,8 @@ typedef struct Import
 {
 	MemoryContext context;		/* as long as the import */
 	MemoryContext batch_context;	/* rows as read; reset after each batch */
-	MemoryContext attempt_context;	/* decisions; reset before each attempt */
+	MemoryContext attempt_context;	/* decisions; reset before each run */
+	MemoryContext part_context; /* writing; reset before each part of a run */
 	ImportPlan *plan;
 	int64		job_id;
 	JobCounts	counts;
@@ -329,12 +332,13 @@ extern Datum crmio_reference_value(Reference *reference, Datum value);
 extern void crmio_ref_writer_create(ImportPlan *plan, Reference *reference);
 extern void crmio_ref_writer_complete(NewReference *new);
 extern RowSet *crmio_ref_writer_rows(Reference *reference);
-extern void crmio_ref_writer_write(Import *import, Reference *reference, RowSet *rows, int *row_of);
-extern void crmio_ref_writer_written(Import *import, Reference *reference);
+extern void crmio_ref_writer_write(Import *import, Reference *reference, int from, int to,
+								   RowSet *rows, int *row_of);
+extern void crmio_ref_writer_written(Import *import, Reference *reference, int from, int to);
 
 /* writer.c: new and changed records into the table */
 extern struct Writer *crmio_writer_create(ImportPlan *plan);
-extern bool crmio_writer_begin(Import *import);
+extern bool crmio_writer_begin(Import *import, int from, int to);
 extern void crmio_writer_write(Import *import, bool in_index_order);
 extern int	crmio_writer_suspect(const Import *import);
 extern bool crmio_writer_failed_in_row(const Import *import);
@@ -360,6 +364,9 @@ extern void crmio_match_lock(Import *import);
 extern void crmio_merge_new(Import *import, ImportRow *row);
 extern bool crmio_merge_existing(Import *import, ImportRow *row);
 extern void crmio_merge_warnings(Import *import, ImportRow *row);
+
+/* decide.c: what becomes of the rows of a run */
+extern void crmio_run_decide(Import *import, int from, int to);
 
 /* batch.c: a batch, from decisions to written rows and counts */
 extern void crmio_batch_process(Import *import);

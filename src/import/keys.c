@@ -36,7 +36,7 @@ read_match_keys(const Import *import, const MatchKey *match)
 		if (row->unusable)
 			continue;
 		keys->present[i] = true;
-		for (int f = 0; f < nfields && keys->present[i]; f++)
+		for (int f = 0; f < nfields; f++)
 		{
 			bool		found = match->fields[f].reference != NULL;
 			ListCell   *lc;
@@ -51,7 +51,7 @@ read_match_keys(const Import *import, const MatchKey *match)
 										 row->values[input->index],
 										 &keys->values[(Size) i * nfields + f]);
 			}
-			keys->present[i] = found;
+			keys->present[i] &= found;
 		}
 	}
 	return keys;
@@ -173,39 +173,55 @@ see_list_keys(const Import *import, SeenKeys *seen, int tag, const MatchKey *mat
 }
 
 /*
+ * hash_known_fields
+ *		The hash of what is known of a row's key: not the record of a reference, nor the
+ *		entries of a typed list.  False if a field that is known is empty.
+ */
+static bool
+hash_known_fields(const Import *import, const MatchKey *match, int position, int row_index,
+				  uint64 *hash)
+{
+	const ImportRow *row = &import->rows[row_index];
+	int			nfields = match->lookup->nfields;
+	const Datum *key = &import->match_keys[position]->values[(Size) row_index * nfields];
+
+	*hash = 0;
+	for (int f = 0; f < nfields; f++)
+	{
+		LookupField *field = &match->lookup->fields[f];
+
+		if (match->fields[f].reference != NULL || field->in_list)
+			continue;
+		if (row->nulls[((Input *) linitial(match->fields[f].inputs))->index])
+			return false;
+		if (field->hashable)
+			*hash = hash_combine64(*hash, DatumGetUInt64(FunctionCall2Coll(&field->hash, field->collation,
+																		   key[f], UInt64GetDatum(0))));
+	}
+	return true;
+}
+
+/*
  * see_match_keys
- *		The keys by which a row finds its record, or is found later.  What is not known
- *		yet (the record of a reference) counts as equal.
+ *		The keys by which a row finds its record, or is found later.
  */
 static bool
 see_match_keys(const Import *import, SeenKeys *seen, int row_index)
 {
 	bool		known = false;
-	int			tag = 0;
+	int			position = 0;
 	ListCell   *lc;
 
 	foreach(lc, import->plan->match)
 	{
 		MatchKey   *match = lfirst(lc);
-		int			nfields = match->lookup->nfields;
-		const Datum *key = &import->match_keys[tag]->values[(Size) row_index * nfields];
-		uint64		hash = 0;
+		uint64		hash;
 
-		if (nfields == 1 && match->lookup->fields[0].in_list)
-			known |= see_list_keys(import, seen, tag, match, &import->rows[row_index]);
-		else if (import->match_keys[tag]->present[row_index])
-		{
-			for (int f = 0; f < nfields; f++)
-			{
-				LookupField *field = &match->lookup->fields[f];
-
-				if (match->fields[f].reference == NULL && !field->in_list && field->hashable)
-					hash = hash_combine64(hash, DatumGetUInt64(FunctionCall2Coll(&field->hash, field->collation,
-																				 key[f], UInt64GetDatum(0))));
-			}
-			known |= see_key(seen, tag, hash);
-		}
-		tag++;
+		if (match->lookup->nfields == 1 && match->lookup->fields[0].in_list)
+			known |= see_list_keys(import, seen, position, match, &import->rows[row_index]);
+		else if (hash_known_fields(import, match, position, row_index, &hash))
+			known |= see_key(seen, position, hash);
+		position++;
 	}
 	return known;
 }

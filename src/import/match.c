@@ -259,7 +259,8 @@ crmio_match_lock(Import *import)
 		LookupHit **hits;
 		bool		any = false;
 
-		keys.present = palloc0(sizeof(bool) * nrows);
+		/* the run may have been cut since its keys were read */
+		keys.present = palloc0(sizeof(bool) * keys.nrows);
 		for (int i = 0; i < nrows; i++)
 		{
 			const ImportRow *row = &import->rows[run->from + i];

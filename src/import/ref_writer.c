@@ -290,31 +290,32 @@ fill_row(RefWriter *writer, const NewReference *new, Datum *values, bool *nulls)
 
 /*
  * crmio_ref_writer_write
- *		Creates the records that rows of the run need; row_of tells for which row each
- *		is.
+ *		Creates the records that the rows from ... to need first; row_of tells for which
+ *		row each is.
  */
 void
-crmio_ref_writer_write(Import *import, Reference *reference, RowSet *rows, int *row_of)
+crmio_ref_writer_write(Import *import, Reference *reference, int from, int to,
+					   RowSet *rows, int *row_of)
 {
 	RefWriter  *writer = reference->writer;
 	List	   *used = NIL;
 	Datum	   *values = palloc(sizeof(Datum) * writer->ncolumns);
 	bool	   *nulls = palloc(sizeof(bool) * writer->ncolumns);
 	int			i = 0;
+	MemoryContext old;
 	ListCell   *lc;
 
 	foreach(lc, import->run->created[reference->index])
 	{
 		NewReference *new = lfirst(lc);
 
-		if (new->row >= import->run->to)
+		if (new->written || new->row < from || new->row >= to)
 			continue;
 		fill_row(writer, new, values, nulls);
 		crmio_rowset_add(rows, values, nulls);
 		row_of[list_length(used)] = new->row;
 		used = lappend(used, new);
 	}
-	import->run->created[reference->index] = used;
 	if (used == NIL)
 		return;
 
@@ -324,6 +325,7 @@ crmio_ref_writer_write(Import *import, Reference *reference, RowSet *rows, int *
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("a trigger or rule of table %s did not insert the record",
 						reference->module->relation)));
+	old = MemoryContextSwitchTo(import->attempt_context);
 	foreach(lc, used)
 	{
 		NewReference *new = lfirst(lc);
@@ -336,6 +338,8 @@ crmio_ref_writer_write(Import *import, Reference *reference, RowSet *rows, int *
 		new->stored = crmio_reference_value(reference, stored);
 		new->key = crmio_record_key_copy(writer->key, result + 1);
 	}
+	MemoryContextSwitchTo(old);
+	SPI_freetuptable(SPI_tuptable);
 }
 
 /*
@@ -343,7 +347,7 @@ crmio_ref_writer_write(Import *import, Reference *reference, RowSet *rows, int *
  *		The records are there to stay: history and lookups learn of them.
  */
 void
-crmio_ref_writer_written(Import *import, Reference *reference)
+crmio_ref_writer_written(Import *import, Reference *reference, int from, int to)
 {
 	List	   *created = import->run->created[reference->index];
 	Datum	  **keys = palloc(sizeof(Datum *) * (list_length(created) + 1));
@@ -354,6 +358,9 @@ crmio_ref_writer_written(Import *import, Reference *reference)
 	{
 		NewReference *new = lfirst(lc);
 
+		if (new->written || new->row < from || new->row >= to)
+			continue;
+		new->written = true;
 		keys[n++] = new->key;
 		crmio_joblog_created(import->log, reference->module->name,
 							 crmio_record_key_text(reference->writer->key, new->key));

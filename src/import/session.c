@@ -117,7 +117,7 @@ watch_dates(Session *session)
 		return;
 	foreach(lc, session->import.plan->inputs)
 	{
-		DateColumn *column = palloc(sizeof(DateColumn));
+		DateColumn *column = MemoryContextAlloc(session->import.context, sizeof(DateColumn));
 
 		column->session = session;
 		column->input = lfirst(lc);
@@ -212,6 +212,7 @@ crmio_session_start(MemoryContext context, const char *file, Jsonb *mapping, con
 	import->context = context;
 	import->batch_context = AllocSetContextCreate(context, "crmio batch", ALLOCSET_DEFAULT_SIZES);
 	import->attempt_context = AllocSetContextCreate(context, "crmio attempt", ALLOCSET_DEFAULT_SIZES);
+	import->part_context = AllocSetContextCreate(context, "crmio part", ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&import->reasons);
 
 	rel = table_open(module->relid, RowExclusiveLock);
@@ -277,6 +278,7 @@ crmio_session_read(Session *session, int max_rows)
 	MemoryContext old;
 	FileRow		file_row;
 
+	MemoryContextReset(import->part_context);
 	MemoryContextReset(import->attempt_context);
 	MemoryContextReset(import->batch_context);
 	old = MemoryContextSwitchTo(import->batch_context);

@@ -37,7 +37,9 @@ typedef struct Writer
 	Statement  *insert;
 	TupleDesc	insert_desc;
 	List	   *updates;		/* of UpdateStatement * */
-	/* of the run at hand */
+	/* of the rows at hand */
+	int			from;
+	int			to;				/* excluded */
 	Step	   *references;
 	Step		creation;
 	Step		change;
@@ -220,10 +222,11 @@ begin_step(Step *step, RowSet *rows, int nrows)
 
 /*
  * crmio_writer_begin
- *		Prepares the writing of the current run; false if it writes nothing.
+ *		Prepares the writing of some rows of the current run; false if there is nothing
+ *		to write.
  */
 bool
-crmio_writer_begin(Import *import)
+crmio_writer_begin(Import *import, int from, int to)
 {
 	ImportPlan *plan = import->plan;
 	Writer	   *writer = import->writer;
@@ -233,9 +236,12 @@ crmio_writer_begin(Import *import)
 	bool	   *columns = palloc0(sizeof(bool) * plan->ntargets);
 	ListCell   *lc;
 
+	writer->from = from;
+	writer->to = to;
+	writer->current = NULL;
 	memset(&writer->creation, 0, sizeof(Step));
 	memset(&writer->change, 0, sizeof(Step));
-	for (int i = run->from; i < run->to; i++)
+	for (int i = from; i < to; i++)
 	{
 		const ImportRow *row = &import->rows[i];
 
@@ -293,16 +299,18 @@ insert_rows(Import *import, bool in_index_order)
 	Step	   *step = &writer->creation;
 	int			nkeys = plan->key_defaults ? plan->key->ncolumns : 0;
 	int			nrows = 0;
-	int			nlooked_up = run->looked_up_to - run->from;
+	bool		sorted = in_index_order && run->order != NULL;
+	int			first = sorted ? 0 : writer->from - run->from;
+	int			last = (sorted ? run->looked_up_to : writer->to) - run->from;
 	Datum	   *values = palloc(sizeof(Datum) * (nkeys + plan->ntargets));
 	bool	   *nulls = palloc0(sizeof(bool) * (nkeys + plan->ntargets));
 
-	for (int i = 0; i < nlooked_up; i++)
+	for (int i = first; i < last; i++)
 	{
-		int			index = run->from + (in_index_order && run->order ? run->order[i] : i);
+		int			index = run->from + (sorted ? run->order[i] : i);
 		ImportRow  *row = &import->rows[index];
 
-		if (index >= run->to || row->action != ROW_CREATE)
+		if (index < writer->from || index >= writer->to || row->action != ROW_CREATE)
 			continue;
 		for (int k = 0; k < nkeys; k++)
 			values[k] = row->key_ahead[k];
@@ -350,7 +358,7 @@ update_rows(Import *import)
 	Datum	   *values = palloc(sizeof(Datum) * (nkeys + plan->ntargets));
 	bool	   *nulls = palloc0(sizeof(bool) * (nkeys + plan->ntargets));
 
-	for (int i = import->run->from; i < import->run->to; i++)
+	for (int i = writer->from; i < writer->to; i++)
 	{
 		ImportRow  *row = &import->rows[i];
 		int			n = nkeys;
@@ -379,9 +387,9 @@ update_rows(Import *import)
 
 /*
  * crmio_writer_write
- *		Writes the current run.  New records go first: where the order matters (a unique
+ *		Writes the rows.  New records go first: where the order matters (a unique
  *		value that an update frees or takes), either order fails, and batch.c then
- *		writes the rows in smaller runs, down to one at a time.
+ *		writes the rows in smaller parts, down to one at a time.
  */
 void
 crmio_writer_write(Import *import, bool in_index_order)
@@ -398,7 +406,8 @@ crmio_writer_write(Import *import, bool in_index_order)
 		if (step->rows == NULL)
 			continue;
 		writer->current = step;
-		crmio_ref_writer_write(import, reference, step->rows, step->row_of);
+		crmio_ref_writer_write(import, reference, writer->from, writer->to,
+							   step->rows, step->row_of);
 	}
 	if (writer->creation.rows != NULL)
 	{
@@ -504,14 +513,14 @@ key_after(ImportPlan *plan, const ImportRow *row)
 
 /*
  * crmio_writer_written
- *		The run is there to stay: history and lookups learn of it.
+ *		The rows are there to stay: history and lookups learn of them.
  */
 void
 crmio_writer_written(Import *import)
 {
 	ImportPlan *plan = import->plan;
-	Run		   *run = import->run;
-	Datum	  **keys = palloc(sizeof(Datum *) * (run->to - run->from));
+	Writer	   *writer = import->writer;
+	Datum	  **keys = palloc(sizeof(Datum *) * (writer->to - writer->from));
 	int			n = 0;
 	ListCell   *lc;
 
@@ -519,10 +528,10 @@ crmio_writer_written(Import *import)
 	{
 		Reference  *reference = lfirst(lc);
 
-		if (import->writer->references[reference->index].rows != NULL)
-			crmio_ref_writer_written(import, reference);
+		if (writer->references[reference->index].rows != NULL)
+			crmio_ref_writer_written(import, reference, writer->from, writer->to);
 	}
-	for (int i = run->from; i < run->to; i++)
+	for (int i = writer->from; i < writer->to; i++)
 	{
 		ImportRow  *row = &import->rows[i];
 		char	   *key_text;

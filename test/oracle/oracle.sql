@@ -73,9 +73,7 @@ CREATE TRIGGER note_written AFTER UPDATE ON crm.accounts FOR EACH ROW EXECUTE FU
 CREATE TRIGGER note_written AFTER UPDATE ON crm.tickets FOR EACH ROW EXECUTE FUNCTION oracle.note_written();
 CREATE TRIGGER note_written AFTER UPDATE ON crm.assets FOR EACH ROW EXECUTE FUNCTION oracle.note_written();
 
---
 -- What the modules are, written down by hand.
---
 CREATE TABLE oracle.module (name text PRIMARY KEY, def jsonb);
 
 INSERT INTO oracle.module VALUES
@@ -286,7 +284,7 @@ BEGIN
 	RETURN target || '{"part": "scalar"}';
 END $$;
 
--- The date order of a column: the first value that allows only one decides.
+-- The date order of a column: the first value that is a date in only one decides.
 CREATE FUNCTION oracle.date_order(mapping jsonb, file_rows jsonb, pos int, OUT date_order text, OUT guessed boolean)
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
