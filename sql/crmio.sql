@@ -220,7 +220,7 @@ COMMENT ON TYPE @extschema@.crm_progress IS
 CREATE FUNCTION @extschema@.crm_import(file pg_catalog.text, mapping pg_catalog.jsonb, policy pg_catalog.text DEFAULT 'skip')
 RETURNS SETOF @extschema@.crm_progress
 AS 'MODULE_PATHNAME', 'crm_import'
-LANGUAGE C STRICT VOLATILE;
+LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_import IS
 'Imports a file into a module, within the caller''s transaction. file: a server path (needs pg_read_server_files), lo:OID or upload:ID; mapping: {"module": ..., "columns": {...}, ...}; policy: skip, update, update:fill_empty, update:overwrite, update:prefer_import or create. Returns a crm_progress row after each batch; the last has state completed. Rows that do not fit are error rows (crm_errors), not errors. Errors: wrong mapping or policy, unreadable file, missing privileges, more error rows than max_errors.';
 
@@ -229,7 +229,7 @@ CREATE FUNCTION @extschema@.crm_preview(
 	OUT row_number pg_catalog.int8, OUT action pg_catalog.text, OUT record pg_catalog.jsonb, OUT messages pg_catalog.text[])
 RETURNS SETOF pg_catalog.record
 AS 'MODULE_PATHNAME', 'crm_preview'
-LANGUAGE C STRICT VOLATILE;
+LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_preview IS
 'Shows what crm_import would do with the first rows of a file, and keeps nothing. file, mapping, policy: as crm_import; rows: how many data rows. One row per data row: action (create, update, unchanged, skip, error), the record as it would be stored, errors and warnings. Errors: as crm_import.';
 

@@ -42,4 +42,13 @@
 #define crmio_owns_relation(relid, role) pg_class_ownercheck(relid, role)
 #endif
 
+/* 16 made one privilege check of those of all kinds of objects. */
+#if PG_VERSION_NUM >= 160000
+#include "catalog/pg_database.h"
+#define crmio_database_aclcheck(database, role, mode) \
+	object_aclcheck(DatabaseRelationId, database, role, mode)
+#else
+#define crmio_database_aclcheck(database, role, mode) pg_database_aclcheck(database, role, mode)
+#endif
+
 #endif							/* CRMIO_COMPAT_H */

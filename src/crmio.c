@@ -16,7 +16,7 @@ void		_PG_init(void);
 int			crmio_batch_rows = 50000;
 int			crmio_batch_memory = 64 * 1024;
 int			crmio_max_rows = 0;
-int			crmio_max_file_size = 1024;
+int			crmio_max_file_size = 1024 * 1024;
 int			crmio_max_field_size = 16 * 1024;
 
 /* Only here so that triggers can ask for it; C code passes the id along. */
@@ -38,6 +38,24 @@ crmio_set_job_id(int64 job_id)
 }
 
 /*
+ * Until AtEOXact_GUC ends the level that is returned, values are written as any
+ * session reads them back: what history keeps must not depend on who imports.
+ */
+int
+crmio_portable_output(void)
+{
+	static const char *const settings[][2] = {
+		{"DateStyle", "ISO"}, {"IntervalStyle", "postgres"}, {"extra_float_digits", "3"}
+	};
+	int			level = NewGUCNestLevel();
+
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
+/*
  * Defines the settings.  What protects the server is for superusers, or for
  * roles with SET privilege on it; what tunes an import is for anybody.
  */
@@ -53,7 +71,7 @@ _PG_init(void)
 	DefineCustomIntVariable("crmio.batch_memory",
 							"Memory for the rows that an import processes at a time.",
 							"A batch ends when its rows fill this, or at crmio.batch_rows.",
-							&crmio_batch_memory, 64 * 1024, 1024, MAX_KILOBYTES,
+							&crmio_batch_memory, 64 * 1024, 64, MAX_KILOBYTES,
 							PGC_USERSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("crmio.max_rows",
@@ -65,8 +83,8 @@ _PG_init(void)
 	DefineCustomIntVariable("crmio.max_file_size",
 							"Largest file that can be read or uploaded.",
 							"Zero means no limit.",
-							&crmio_max_file_size, 1024, 0, INT_MAX,
-							PGC_SUSET, GUC_UNIT_MB,
+							&crmio_max_file_size, 1024 * 1024, 0, INT_MAX,
+							PGC_SUSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
 
 	/* 256 MB leaves room for a row below the largest allocation, 1 GB */

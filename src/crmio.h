@@ -10,6 +10,7 @@
 
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
+#include "utils/resowner.h"
 
 #include "compat.h"
 
@@ -20,10 +21,11 @@
 extern int	crmio_batch_rows;		/* rows */
 extern int	crmio_batch_memory;		/* kB */
 extern int	crmio_max_rows;			/* rows, 0 = no limit */
-extern int	crmio_max_file_size;	/* MB, 0 = no limit */
+extern int	crmio_max_file_size;	/* kB, 0 = no limit */
 extern int	crmio_max_field_size;	/* kB */
 
 extern void crmio_set_job_id(int64 job_id);
+extern int	crmio_portable_output(void);
 
 /*
  * text.c: names and values as people read them
@@ -35,6 +37,21 @@ extern char *crmio_trim(char *text);
 extern bool crmio_is_blank(const char *text);
 extern char *crmio_lower(const char *text, Oid collation);
 extern char *crmio_join(List *strings, const char *separator);
+
+/*
+ * errors.c: errors and the subtransactions that contain them
+ */
+typedef struct CrmioSubxact
+{
+	MemoryContext context;
+	ResourceOwner owner;
+} CrmioSubxact;
+
+extern void crmio_check_arguments(FunctionCallInfo fcinfo, int n, const char *const *names);
+extern bool crmio_is_row_error(const ErrorData *error);
+extern void crmio_subxact_begin(CrmioSubxact *subxact);
+extern void crmio_subxact_end(const CrmioSubxact *subxact, bool keep);
+extern ErrorData *crmio_subxact_failed(const CrmioSubxact *subxact, MemoryContext context);
 
 /* client.c */
 extern void crmio_flush_client(void);
@@ -51,7 +68,6 @@ typedef struct CrmioOwnerScope
 
 extern void crmio_become_owner(CrmioOwnerScope *scope);
 extern void crmio_restore_user(CrmioOwnerScope *scope);
-extern char *crmio_function_schema(void);
 
 /*
  * json.c: jsonb options, one level at a time

@@ -23,12 +23,13 @@
 #include "utils/rel.h"
 
 /*
- * Reads the owner and the schema of the extension from the catalog.  They are
- * not cached: ALTER EXTENSION and REASSIGN OWNED change them at any time.
+ * Reads the owner of the extension from the catalog.  It is not cached: REASSIGN
+ * OWNED changes it at any time.
  */
-static void
-read_extension(Oid *owner, Oid *schema)
+static Oid
+extension_owner(void)
 {
+	Oid			owner;
 	Oid			extension = get_extension_oid("crmio", false);
 	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -41,10 +42,10 @@ read_extension(Oid *owner, Oid *schema)
 	tuple = systable_getnext(scan);
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "could not find tuple for extension %u", extension);
-	*owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
-	*schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+	owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
+	return owner;
 }
 
 /*
@@ -58,10 +59,8 @@ read_extension(Oid *owner, Oid *schema)
 void
 crmio_become_owner(CrmioOwnerScope *scope)
 {
-	Oid			owner;
-	Oid			schema;
+	Oid			owner = extension_owner();
 
-	read_extension(&owner, &schema);
 	GetUserIdAndSecContext(&scope->user, &scope->sec_context);
 	SetUserIdAndSecContext(owner, scope->sec_context |
 						   SECURITY_LOCAL_USERID_CHANGE |
@@ -80,21 +79,4 @@ crmio_restore_user(CrmioOwnerScope *scope)
 {
 	AtEOXact_GUC(false, scope->guc_level);
 	SetUserIdAndSecContext(scope->user, scope->sec_context);
-}
-
-/*
- * The schema in which the crm_* functions live, quoted for SQL.
- */
-char *
-crmio_function_schema(void)
-{
-	Oid			owner;
-	Oid			schema;
-	char	   *name;
-
-	read_extension(&owner, &schema);
-	name = get_namespace_name(schema);
-	if (name == NULL)
-		elog(ERROR, "cache lookup failed for namespace %u", schema);
-	return pstrdup(quote_identifier(name));
 }

@@ -18,6 +18,9 @@
 
 #include "statement.h"
 
+/* For how many rows a statement is planned at least. */
+#define TYPICAL_ROWS 1000
+
 /* The read pointer that the scan of a RowSet allocates: 0 is the store's own. */
 #define SCAN_READ_POINTER 1
 
@@ -69,11 +72,26 @@ crmio_rowset_rows_taken(RowSet *rows)
 {
 	int64		left = 0;
 
+	/* it may have failed before it began to read */
+	if (tuplestore_alloc_read_pointer(rows->store, 0) <= SCAN_READ_POINTER)
+		return 0;
 	tuplestore_select_read_pointer(rows->store, SCAN_READ_POINTER);
 	while (tuplestore_advance(rows->store, true))
 		left++;
 	tuplestore_select_read_pointer(rows->store, 0);
 	return rows->nrows - left;
+}
+
+/*
+ * crmio_statement_forget_plan
+ *		Frees the plan; the next use makes another.
+ */
+void
+crmio_statement_forget_plan(Statement *statement)
+{
+	if (statement->plan != NULL)
+		SPI_freeplan(statement->plan);
+	statement->plan = NULL;
 }
 
 /*
@@ -83,11 +101,7 @@ crmio_rowset_rows_taken(RowSet *rows)
 static void
 release_plan(void *arg)
 {
-	Statement  *statement = arg;
-
-	if (statement->plan != NULL)
-		SPI_freeplan(statement->plan);
-	statement->plan = NULL;
+	crmio_statement_forget_plan(arg);
 }
 
 /*
@@ -160,7 +174,8 @@ attach(RowSet *rows)
 	enr->md.reliddesc = InvalidOid;
 	enr->md.tupdesc = rows->tupdesc;
 	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
-	enr->md.enrtuples = rows->nrows;
+	/* plans are kept, so they are made for a batch of some size */
+	enr->md.enrtuples = Max(rows->nrows, TYPICAL_ROWS);
 	enr->reldata = rows->store;
 	if (SPI_register_relation(enr) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "could not register the rows of a batch");

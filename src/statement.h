@@ -38,6 +38,7 @@ extern void crmio_rowset_free(RowSet *rows);
 extern int64 crmio_rowset_rows_taken(RowSet *rows);
 
 extern Statement *crmio_statement_create(MemoryContext context, const char *sql, bool use_indexes);
+extern void crmio_statement_forget_plan(Statement *statement);
 extern void crmio_statement_run(Statement *statement, RowSet *rows);
 extern void crmio_statement_check_rights(Statement *statement, RowSet *empty);
 extern bool crmio_statement_uses_index(Statement *statement, RowSet *empty, const char *alias);

@@ -72,8 +72,40 @@ primary_key(Relation rel)
 }
 
 /*
+ * The columns of the first unique index on columns that are never null, as a List of
+ * int: as good as a primary key.  NIL if there is none.
+ */
+static List *
+unique_key(Relation rel)
+{
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		Form_pg_index form = index->rd_index;
+		List	   *attnums = NIL;
+		bool		good = form->indisunique && form->indimmediate && form->indisvalid &&
+		heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
+
+		for (int i = 0; i < form->indnkeyatts; i++)
+		{
+			AttrNumber	attnum = form->indkey.values[i];
+
+			good = good && attnum > 0 &&
+				TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attnotnull;
+			attnums = lappend_int(attnums, attnum);
+		}
+		index_close(index, NoLock);
+		if (good)
+			return attnums;
+	}
+	return NIL;
+}
+
+/*
  * The columns that identify a record: those the options name, else the primary
- * key.  NIL if there are none.
+ * key, else a unique index.  NIL if there are none.
  */
 static List *
 key_columns(Relation rel, ModuleOptions *options)
@@ -82,7 +114,10 @@ key_columns(Relation rel, ModuleOptions *options)
 	ListCell   *lc;
 
 	if (options->key == NIL)
-		return primary_key(rel);
+	{
+		attnums = primary_key(rel);
+		return attnums != NIL ? attnums : unique_key(rel);
+	}
 	foreach(lc, options->key)
 		attnums = list_append_unique_int(attnums, key_column_number(rel, lfirst(lc)));
 	return attnums;
@@ -108,6 +143,18 @@ crmio_derive_keys(Module *module, Relation rel, ModuleOptions *options)
 	List	   *attnums = key_columns(rel, options);
 	ListCell   *lc;
 
+	foreach(lc, attnums)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), lfirst_int(lc) - 1);
+
+		if (!att->attnotnull && rel->rd_rel->relkind != RELKIND_VIEW &&
+			rel->rd_rel->relkind != RELKIND_FOREIGN_TABLE)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("column \"%s\" of table \"%s\" can't be its key, because it may be null",
+							NameStr(att->attname), RelationGetRelationName(rel)),
+					 errhint("Make it NOT NULL, or name other columns in the option \"key\".")));
+	}
 	if (attnums == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

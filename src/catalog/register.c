@@ -208,7 +208,20 @@ crmio_module_register(const char *name, Oid relid, Jsonb *options)
 	lock_registrations();
 	existing = crmio_registration_find(crmio_registrations(), name);
 	if (existing != NULL)
+	{
+		char	   *table = get_rel_name(existing->relid);
+
+		/* never to another table behind someone's back, unless the old one is gone */
 		check_registration_owner(existing);
+		if (table != NULL && existing->relid != relid)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("module \"%s\" is already registered on table %s", name,
+							quote_qualified_identifier(get_namespace_name(get_rel_namespace(existing->relid)),
+													   table)),
+					 errhint("SELECT crm_unregister_module(%s) forgets that registration; the records stay.",
+							 quote_literal_cstr(name))));
+	}
 	(void) crmio_module_derive(name, rel, crmio_options_parse(options),
 							   registrations_with(name, relid, options), true);
 	relation_close(rel, NoLock);

@@ -277,24 +277,33 @@ check_not_registered(void)
 }
 
 /*
- * Complains if a table of one of the names is already there.
+ * Are the tables there already, all of them: from before the extension was dropped,
+ * or a dump restored without it?  If only some are, complains.
  */
-static void
-check_no_table(const char *schema)
+static bool
+tables_exist(const char *schema)
 {
 	Oid			namespace = get_namespace_oid(schema, true);
+	const char *existing = NULL;
+	const char *missing = NULL;
 	int			i;
 
-	for (i = 0; OidIsValid(namespace) && i < (int) lengthof(standard_modules); i++)
+	for (i = 0; i < (int) lengthof(standard_modules); i++)
 	{
 		const char *table = standard_modules[i].table;
 
-		if (OidIsValid(get_relname_relid(table, namespace)))
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_TABLE),
-					 errmsg("relation \"%s\" already exists in schema \"%s\"", table, schema),
-					 errhint("Choose another schema, or make the table a module with crm_register_module.")));
+		if (OidIsValid(namespace) && OidIsValid(get_relname_relid(table, namespace)))
+			existing = table;
+		else
+			missing = table;
 	}
+	if (existing != NULL && missing != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("relation \"%s\" already exists in schema \"%s\"", existing, schema),
+				 errdetail("Of the tables that the standard modules are kept in, \"%s\" does not.", missing),
+				 errhint("Choose another schema, or make the table a module with crm_register_module.")));
+	return existing != NULL;
 }
 
 /*
@@ -348,8 +357,11 @@ crm_create_standard_modules(PG_FUNCTION_ARGS)
 				 errdetail("Records in it would go with the extension."),
 				 errhint("Choose another schema, such as \"crm\".")));
 	check_not_registered();
-	check_no_table(schema);
-	create_tables(schema);
+	if (tables_exist(schema))
+		ereport(NOTICE,
+				(errmsg("the tables in schema \"%s\" exist already and are registered as they are", schema)));
+	else
+		create_tables(schema);
 	for (i = 0; i < (int) lengthof(standard_modules); i++)
 	{
 		const StandardModule *module = &standard_modules[i];

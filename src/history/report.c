@@ -195,7 +195,8 @@ csv_line(const JobFormat *format, Datum fields, int width, const char *last)
 
 /*
  * without_reason
- *		An array without its element at a position, that of an older reason.
+ *		An array without its element at a position, that of an older reason.  In a row
+ *		that is too long, which has its reason at its end, without the last one.
  */
 static Datum
 without_reason(Datum fields, int position)
@@ -207,6 +208,8 @@ without_reason(Datum fields, int position)
 
 	deconstruct_array(DatumGetArrayTypeP(fields), TEXTOID, -1, false, TYPALIGN_INT,
 					  &elements, &nulls, &n);
+	if (n > position + 1)
+		position = n - 1;
 	for (int i = 0; i < n; i++)
 	{
 		if (i != position)

@@ -11,13 +11,10 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "import/import.h"
 
@@ -36,29 +33,6 @@
 #define MAX_REASONS 5
 
 /*
- * is_row_error
- *		Is an error one of a row, such as a constraint's?  Lost connections, lack of
- *		resources, cancellation, serialization failures and bugs end the import.
- */
-static bool
-is_row_error(const ErrorData *error)
-{
-	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
-	{
-		case MAKE_SQLSTATE('2', '5', '0', '0', '0'):	/* invalid transaction state */
-		case MAKE_SQLSTATE('4', '0', '0', '0', '0'):	/* transaction rollback */
-		case MAKE_SQLSTATE('5', '3', '0', '0', '0'):	/* insufficient resources */
-		case MAKE_SQLSTATE('5', '5', '0', '0', '0'):	/* object not in prerequisite state */
-		case MAKE_SQLSTATE('5', '7', '0', '0', '0'):	/* operator intervention */
-		case MAKE_SQLSTATE('5', '8', '0', '0', '0'):	/* system error */
-		case MAKE_SQLSTATE('X', 'X', '0', '0', '0'):	/* internal error */
-			return false;
-		default:
-			return true;
-	}
-}
-
-/*
  * write_in_subxact
  *		Writes the rows that the writer was given in a subtransaction, which is kept or,
  *		to see only whether they are good, undone.  Returns NULL, or the error.
@@ -66,47 +40,44 @@ is_row_error(const ErrorData *error)
 static ErrorData *
 write_in_subxact(Import *import, bool in_index_order, bool keep)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	CrmioSubxact subxact;
 	ErrorData  *volatile error = NULL;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
+	crmio_subxact_begin(&subxact);
 	PG_TRY();
 	{
 		crmio_writer_write(import, in_index_order);
+		crmio_subxact_end(&subxact, keep);
 		if (keep)
-		{
-			ReleaseCurrentSubTransaction();
 			import->live_subxacts++;
-		}
-		else
-			RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(import->attempt_context);
-		error = CopyErrorData();
-		if (!is_row_error(error))
-			PG_RE_THROW();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
+		error = crmio_subxact_failed(&subxact, import->attempt_context);
 	}
 	PG_END_TRY();
+	if (error != NULL && !crmio_is_row_error(error))
+		ReThrowError(error);
 	return error;
+}
+
+/*
+ * second_write_context
+ *		Error context of rows that have been written once without an error.
+ */
+static void
+second_write_context(void *arg)
+{
+	errcontext("writing rows that went in without an error in a trial just before: another session interferes, run the import again");
 }
 
 /*
  * write_rows
  *		Writes some rows of the current run; returns NULL, or the error that the
- *		database has.
+ *		database has, and in *suspect the row that it may be about.
  */
 static ErrorData *
-write_rows(Import *import, int from, int to, bool whole_batch)
+write_rows(Import *import, int from, int to, bool whole_batch, int *suspect)
 {
 	bool		keep = import->live_subxacts <
 		(whole_batch ? MAX_LIVE_SUBXACTS : MAX_LIVE_SUBXACTS_OF_PARTS);
@@ -124,11 +95,20 @@ write_rows(Import *import, int from, int to, bool whole_batch)
 	if (error == NULL && !keep)
 	{
 		/* it is good: once more, to stay */
+		ErrorContextCallback callback = {.callback = second_write_context};
+
+		callback.previous = error_context_stack;
+		error_context_stack = &callback;
+		crmio_writer_end(import);
 		(void) crmio_writer_begin(import, from, to);
 		crmio_writer_write(import, whole_batch);
+		error_context_stack = callback.previous;
 	}
 	if (error == NULL)
 		crmio_writer_written(import);
+	else
+		*suspect = crmio_writer_suspect(import);
+	crmio_writer_end(import);
 	MemoryContextSwitchTo(old);
 	return error;
 }
@@ -180,7 +160,9 @@ database_error(Import *import, const ImportRow *row, const ErrorData *error)
 
 	initStringInfo(&reason);
 	appendStringInfoString(&reason, error->message);
-	if (error->detail != NULL)
+	/* that of these two is the whole record */
+	if (error->detail != NULL && error->sqlerrcode != ERRCODE_CHECK_VIOLATION &&
+		error->sqlerrcode != ERRCODE_NOT_NULL_VIOLATION)
 		appendStringInfo(&reason, " (%s)", error->detail);
 	foreach(lc, import->plan->inputs)
 	{
@@ -306,11 +288,15 @@ fail_row(Import *import, int row_index, const ErrorData *error)
 static bool
 try_alone(Import *import, int row_index, ErrorData **error)
 {
+	int			suspect;
+
 	*error = NULL;
+	/* a key that a default has computed from the table is another one now */
+	import->rows[row_index].key_ahead = NULL;
 	crmio_run_decide(import, row_index, row_index + 1);
 	if (import->run->to == row_index)
 		return false;
-	*error = write_rows(import, row_index, row_index + 1, false);
+	*error = write_rows(import, row_index, row_index + 1, false, &suspect);
 	if (*error == NULL)
 		finish_rows(import, row_index, row_index + 1);
 	return true;
@@ -389,12 +375,11 @@ must_redecide(const Import *import, int row_index)
  *		which the statement failed, or else half of them.
  */
 static int
-part_after_failure(const Import *import, int from, int to, int *suspect)
+part_after_failure(int from, int to, int suspect)
 {
-	*suspect = crmio_writer_suspect(import);
-	if (*suspect > from)
-		return *suspect - from;
-	return *suspect == from ? 1 : (to - from) / 2;
+	if (suspect > from)
+		return suspect - from;
+	return suspect == from ? 1 : (to - from) / 2;
 }
 
 /*
@@ -412,11 +397,12 @@ write_in_parts(Import *import, int *window)
 	int			size = Max((run->to - run->from) / FIRST_PART, SMALLEST_FIRST_PART);
 	int			good = 0;		/* rows since the last bad one */
 	int			suspect = -1;
+	int			failed_at;
 
 	while (from < run->to)
 	{
 		int			to = from + Min(size, run->to - from);
-		ErrorData  *error = write_rows(import, from, to, false);
+		ErrorData  *error = write_rows(import, from, to, false, &failed_at);
 
 		CHECK_FOR_INTERRUPTS();
 		if (error == NULL)
@@ -427,7 +413,10 @@ write_in_parts(Import *import, int *window)
 			from = to;
 		}
 		else if (to - from > 1)
-			size = part_after_failure(import, from, to, &suspect);
+		{
+			suspect = failed_at;
+			size = part_after_failure(from, to, suspect);
+		}
 		else
 		{
 			bool		raced = is_raced(import, from, error);
@@ -447,7 +436,7 @@ write_in_parts(Import *import, int *window)
 
 /*
  * crmio_batch_process
- *		Imports the rows of the batch.  The caller holds an SPI connection.
+ *		Imports the rows of the batch.
  */
 void
 crmio_batch_process(Import *import)
@@ -455,6 +444,7 @@ crmio_batch_process(Import *import)
 	MemoryContext old = MemoryContextSwitchTo(import->batch_context);
 	int			window = import->nrows;
 	bool		whole = true;	/* nothing of the batch has been refused */
+	int			suspect;
 	int			from = 0;
 
 	crmio_keys_read(import);
@@ -465,11 +455,14 @@ crmio_batch_process(Import *import)
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(import->attempt_context);
+		/* what SPI returns goes with its connection, run by run */
+		SPI_connect();
+		MemoryContextSwitchTo(import->attempt_context);
 		crmio_run_decide(import, from, crmio_keys_run_end(import, from, to));
 		to = import->run->to;
 		if (to == from)
 			import_locked_out(import, from++);
-		else if (write_rows(import, from, to, whole) == NULL)
+		else if (write_rows(import, from, to, whole, &suspect) == NULL)
 		{
 			finish_rows(import, from, to);
 			window = Min(2 * window, import->nrows);
@@ -480,6 +473,7 @@ crmio_batch_process(Import *import)
 			whole = false;
 			from = write_in_parts(import, &window);
 		}
+		SPI_finish();
 	}
 	MemoryContextSwitchTo(old);
 }

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -29,7 +30,8 @@ column_default(EState *estate, Relation rel, AttrNumber attnum)
 {
 	Expr	   *expr;
 
-	if (rel->rd_rel->relkind == RELKIND_VIEW)
+	if (rel->rd_rel->relkind == RELKIND_VIEW ||
+		TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attgenerated != '\0')
 		return NULL;
 	expr = (Expr *) build_column_default(rel, attnum);
 	return expr ? ExecPrepareExpr(expr, estate) : NULL;
@@ -237,33 +239,36 @@ is_auto_created(const Mapping *mapping, const Field *field)
 
 /*
  * check_auto_create
- *		Each name in "auto_create" must be a reference that is mapped.
+ *		Each name in "auto_create" must be a reference of the module; one that is not
+ *		mapped has no effect.
  */
 static void
 check_auto_create(const ImportPlan *plan)
 {
 	ListCell   *lc;
-	ListCell   *r;
+	ListCell   *f;
 
 	foreach(lc, plan->mapping->auto_create)
 	{
 		List	   *names = NIL;
 		bool		found = false;
 
-		foreach(r, plan->references)
+		foreach(f, plan->module->fields)
 		{
-			Reference  *reference = lfirst(r);
+			Field	   *field = lfirst(f);
 
-			found |= pg_strcasecmp(lfirst(lc), reference->field->name) == 0;
-			names = lappend(names, reference->field->name);
+			if (field->kind != KIND_REFERENCE)
+				continue;
+			found |= pg_strcasecmp(lfirst(lc), field->name) == 0;
+			names = lappend(names, field->name);
 		}
 		if (!found)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("\"%s\" in \"auto_create\" of the mapping is not a mapped reference",
-							crmio_clip(lfirst(lc))),
-					 names ? errhint("The mapped references are: %s.", crmio_join(names, ", ")) :
-					 errhint("Map a column to a reference first, such as \"account.name\".")));
+					 errmsg("\"%s\" in \"auto_create\" of the mapping is not a reference of module \"%s\"",
+							crmio_clip(lfirst(lc)), plan->module->name),
+					 names ? errhint("Its references are: %s.", crmio_join(names, ", ")) :
+					 errhint("The module has no references.")));
 	}
 }
 
@@ -339,6 +344,7 @@ open_references(ImportPlan *plan)
 		reference->field = target->field;
 		reference->module = ((Input *) linitial(target->inputs))->path->ref;
 		reference->rel = table_open(reference->module->relid, AccessShareLock);
+		reference->table_desc = CreateTupleDescCopyConstr(RelationGetDescr(reference->rel));
 		reference->self = reference->module->relid == plan->module->relid;
 		reference->auto_create = is_auto_created(mapping, target->field);
 		reference->unresolved_is_error = mapping->unresolved == STRICT_DEFAULT ?
@@ -370,7 +376,8 @@ add_ref_lookup(ImportPlan *plan, Reference *reference, Input *input)
 	ref_lookup->by_key = input->path->lookup_field == NULL;
 	ref_lookup->index = plan->nref_lookups++;
 	ref_lookup->lookup = crmio_lookup_create(plan->context, reference->module, reference->rel,
-											 1, field, 1, column);
+											 1, field, 1, column,
+											 plan->mapping->first_if_ambiguous);
 	reference->lookups = lappend(reference->lookups, ref_lookup);
 }
 
@@ -548,7 +555,7 @@ bind_match_key(ImportPlan *plan, List *names, AttrNumber *columns)
 		}
 	}
 	key->lookup = crmio_lookup_create(plan->context, plan->module, plan->rel, nfields, fields,
-									  plan->ntargets, columns);
+									  plan->ntargets, columns, plan->mapping->first_if_ambiguous);
 	plan->match = lappend(plan->match, key);
 }
 
@@ -578,7 +585,7 @@ bind_match(ImportPlan *plan)
 			MatchKey   *key = lfirst(lc);
 
 			key->lookup = crmio_lookup_create(plan->context, plan->module, plan->rel,
-											  key->lookup->nfields, key->lookup->fields, 0, NULL);
+											  key->lookup->nfields, key->lookup->fields, 0, NULL, false);
 		}
 	}
 }
@@ -625,6 +632,7 @@ crmio_plan_bind(ImportPlan *plan, List **warnings)
 	ListCell   *lc;
 	ListCell   *l;
 
+	plan->table_desc = CreateTupleDescCopyConstr(RelationGetDescr(plan->rel));
 	plan->estate = CreateExecutorState();
 	plan->key = crmio_record_key_create(plan->context, plan->module, plan->rel);
 	bind_targets(plan);
@@ -646,6 +654,41 @@ crmio_plan_bind(ImportPlan *plan, List **warnings)
 			crmio_ref_writer_create(plan, reference);
 	}
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * check_table
+ *		A table must be as it was when the plan was made.
+ */
+static void
+check_table(const Module *module, TupleDesc planned)
+{
+	Relation	rel = try_relation_open(module->relid, AccessShareLock);
+
+	if (rel == NULL || !equalTupleDescs(RelationGetDescr(rel), planned))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s was changed during an import", module->relation),
+				 errdetail("Only the session that imports can do that, between two fetches of the result of crm_import.")));
+	relation_close(rel, NoLock);
+}
+
+/*
+ * crmio_plan_check
+ *		Between two batches the caller's session may have altered or dropped the tables.
+ */
+void
+crmio_plan_check(const ImportPlan *plan)
+{
+	ListCell   *lc;
+
+	check_table(plan->module, plan->table_desc);
+	foreach(lc, plan->references)
+	{
+		Reference  *reference = lfirst(lc);
+
+		check_table(reference->module, reference->table_desc);
+	}
 }
 
 /*

@@ -78,7 +78,15 @@ give_key(Import *import, ImportRow *row)
 		row->key_ahead[k] = ExecEvalExpr(plan->key_defaults[k],
 										 GetPerTupleExprContext(plan->estate), &isnull);
 		if (isnull)
-			elog(ERROR, "default of a key column is null");
+		{
+			MemoryContextSwitchTo(old);
+			row->key_ahead = NULL;
+			row->action = ROW_ERROR;
+			row->decision = lappend(row->decision,
+									crmio_row_message(row, false, NULL, NULL, "not_null",
+													  "the default of the key is null"));
+			return;
+		}
 	}
 	MemoryContextSwitchTo(old);
 }
@@ -99,6 +107,8 @@ decide(Import *import, int row_index)
 	row->action = ROW_ERROR;
 	if (row->values == NULL)
 		return true;			/* the reader could not read it */
+	if (crmio_references_wait(import, row_index))
+		return false;
 	if (!crmio_references_resolve(import, row_index) || row->unusable)
 		return true;
 
@@ -110,9 +120,11 @@ decide(Import *import, int row_index)
 			row->action = ROW_CREATE;
 			crmio_merge_new(import, row);
 			if (row->action == ROW_CREATE)
-			{
 				give_key(import, row);
+			if (row->action == ROW_CREATE)
+			{
 				crmio_references_use(import, row_index);
+				crmio_references_created(import, row_index);
 				crmio_match_created(import, row_index);
 			}
 			break;
@@ -128,6 +140,28 @@ decide(Import *import, int row_index)
 			break;
 	}
 	return true;
+}
+
+/*
+ * needs_other_references
+ *		Does the locked record need other new records to refer to than the row was
+ *		decided with?
+ */
+static bool
+needs_other_references(Import *import, const ImportRow *row)
+{
+	for (int t = 0; row->new_refs != NULL && t < import->plan->ntargets; t++)
+	{
+		Reference  *reference = import->plan->targets[t].reference;
+		bool		needed;
+
+		if (reference == NULL || row->resolved[reference->index].created == NULL)
+			continue;
+		needed = row->action == ROW_UPDATE && row->changed[t];
+		if (needed != (row->new_refs[t] != NULL))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -159,10 +193,10 @@ lock_changes(Import *import)
 		}
 		if (!crmio_merge_existing(import, row))
 			row->action = ROW_UNCHANGED;
-		else
+		if (needs_other_references(import, row))
 		{
-			/* the locked record may need a reference that the other did not */
-			crmio_references_use(import, i);
+			run->to = i;
+			return;
 		}
 	}
 }

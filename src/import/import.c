@@ -3,8 +3,9 @@
  *	  crm_import: one result row after each batch, so that the client sees progress
  *	  while the import runs.
  *
- * An import whose result is not read to its end must not be committed, so each one
- * is on a list until then, and a commit with an import on the list fails.
+ * An import whose result is not read to its end, or of which a part was rolled back
+ * to a savepoint, must not be committed.  So each one is watched to the end of the
+ * transaction.
  */
 #include "postgres.h"
 
@@ -17,7 +18,6 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "import/session.h"
@@ -27,103 +27,137 @@ PG_FUNCTION_INFO_V1(crm_import);
 /* Columns of the type crm_progress. */
 #define PROGRESS_COLUMNS 11
 
-/* Imports of the transaction that have not been read to their end. */
-typedef struct Unfinished
+/*
+ * An import of the transaction.  All of its batches must come to stay, or none: the
+ * subtransactions in which they ran are watched until the transaction ends.
+ */
+typedef struct ImportWatch
 {
 	int64		job_id;
-	SubTransactionId subid;
-	struct Unfinished *next;
-} Unfinished;
+	SubTransactionId subid;		/* in which it began */
+	List	   *batches;		/* of Oid: the subtransactions of its batches */
+	bool		finished;		/* read to its end */
+	bool		broken;			/* a batch was rolled back, but not all of it */
+	struct ImportWatch *next;
+} ImportWatch;
 
-static Unfinished *unfinished = NULL;
+static ImportWatch *watches = NULL;
 
 /*
- * unfinished_at_commit
+ * watch_at_commit
  *		Transaction callback: half an import is not committed.
  */
 static void
-unfinished_at_commit(XactEvent event, void *arg)
+watch_at_commit(XactEvent event, void *arg)
 {
-	switch (event)
+	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE &&
+		event != XACT_EVENT_PARALLEL_PRE_COMMIT)
 	{
-		case XACT_EVENT_PRE_COMMIT:
-		case XACT_EVENT_PRE_PREPARE:
-		case XACT_EVENT_PARALLEL_PRE_COMMIT:
-			if (unfinished != NULL)
-				ereport(ERROR,
-						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						 errmsg("import " INT64_FORMAT " was not read to its end", unfinished->job_id),
-						 errdetail("crm_import works while its result rows are fetched; the rest of the file was not imported."),
-						 errhint("Fetch all rows of crm_import: no LIMIT, and no cursor closed early.")));
-			break;
-		default:
-			unfinished = NULL;
-			break;
+		watches = NULL;
+		return;
+	}
+	for (ImportWatch *watch = watches; watch != NULL; watch = watch->next)
+	{
+		if (watch->broken)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("a part of import " INT64_FORMAT " was rolled back", watch->job_id),
+					 errhint("Roll back to a savepoint before the import, or all of the transaction.")));
+		if (!watch->finished)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("import " INT64_FORMAT " was not read to its end", watch->job_id),
+					 errdetail("crm_import works while its result rows are fetched; the rest of the file was not imported."),
+					 errhint("Fetch all rows of crm_import: no LIMIT, and no cursor closed early.")));
 	}
 }
 
 /*
- * unfinished_at_subxact
- *		Subtransaction callback: what is rolled back is no half import.
+ * watch_subxact
+ *		A subtransaction has ended: its batches are its parent's, or undone.
  */
 static void
-unfinished_at_subxact(SubXactEvent event, SubTransactionId subid,
-					  SubTransactionId parent, void *arg)
+watch_subxact(ImportWatch *watch, bool kept, SubTransactionId subid, SubTransactionId parent)
 {
-	Unfinished **place = &unfinished;
+	ListCell   *lc;
+
+	foreach(lc, watch->batches)
+	{
+		if (lfirst_oid(lc) != subid)
+			continue;
+		lfirst_oid(lc) = parent;
+		watch->broken |= !kept;
+	}
+	if (watch->subid == subid)
+		watch->subid = parent;
+}
+
+/*
+ * watch_at_subxact
+ *		Subtransaction callback: what is rolled back as a whole is no half import.
+ */
+static void
+watch_at_subxact(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
+{
+	ImportWatch **place = &watches;
 
 	if (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB)
 		return;
 	while (*place != NULL)
 	{
-		if ((*place)->subid == subid && event == SUBXACT_EVENT_ABORT_SUB)
+		if (event == SUBXACT_EVENT_ABORT_SUB && (*place)->subid == subid)
 		{
 			*place = (*place)->next;
 			continue;
 		}
-		if ((*place)->subid == subid)
-			(*place)->subid = parent;
+		watch_subxact(*place, event == SUBXACT_EVENT_COMMIT_SUB, subid, parent);
 		place = &(*place)->next;
 	}
 }
 
 /*
- * add_unfinished
- *		The import has begun.
+ * watch_import
+ *		An import begins.
  */
 static void
-add_unfinished(int64 job_id)
+watch_import(int64 job_id)
 {
 	static bool registered = false;
-	Unfinished *import = MemoryContextAlloc(TopTransactionContext, sizeof(Unfinished));
+	ImportWatch *watch = MemoryContextAllocZero(TopTransactionContext, sizeof(ImportWatch));
 
 	if (!registered)
 	{
-		RegisterXactCallback(unfinished_at_commit, NULL);
-		RegisterSubXactCallback(unfinished_at_subxact, NULL);
+		RegisterXactCallback(watch_at_commit, NULL);
+		RegisterSubXactCallback(watch_at_subxact, NULL);
 		registered = true;
 	}
-	import->job_id = job_id;
-	import->subid = GetCurrentSubTransactionId();
-	import->next = unfinished;
-	unfinished = import;
+	watch->job_id = job_id;
+	watch->subid = GetCurrentSubTransactionId();
+	watch->next = watches;
+	watches = watch;
 }
 
 /*
- * remove_unfinished
- *		The import has been read to its end.
+ * watch_batch
+ *		A batch of an import is about to run; an error if earlier ones are gone.
  */
-static void
-remove_unfinished(int64 job_id)
+static ImportWatch *
+watch_batch(int64 job_id)
 {
-	for (Unfinished **place = &unfinished; *place != NULL; place = &(*place)->next)
-	{
-		if ((*place)->job_id == job_id)
-		{
-			*place = (*place)->next;
-			return;
-		}
-	}
+	ImportWatch *watch = watches;
+	MemoryContext old;
+
+	while (watch != NULL && watch->job_id != job_id)
+		watch = watch->next;
+	if (watch == NULL || watch->broken)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a part of import " INT64_FORMAT " was rolled back", job_id),
+				 errhint("Roll back to a savepoint before the import, or all of the transaction.")));
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	watch->batches = list_append_unique_oid(watch->batches, GetCurrentSubTransactionId());
+	MemoryContextSwitchTo(old);
+	return watch;
 }
 
 /*
@@ -184,19 +218,23 @@ progress_row(const Session *session, TupleDesc desc)
 static void
 run_dry(Session *session)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	CrmioSubxact subxact;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	while (!session->at_end)
+	crmio_subxact_begin(&subxact);
+	PG_TRY();
 	{
-		show_progress(session);
-		crmio_session_batch(session);
+		while (!session->at_end)
+		{
+			show_progress(session);
+			crmio_session_batch(session);
+		}
+		crmio_subxact_end(&subxact, false);
 	}
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	PG_CATCH();
+	{
+		ReThrowError(crmio_subxact_failed(&subxact, subxact.context));
+	}
+	PG_END_TRY();
 }
 
 /*
@@ -207,13 +245,16 @@ Datum
 crm_import(PG_FUNCTION_ARGS)
 {
 	FuncCallContext *call;
+	ImportWatch *watch;
 	Session    *session;
 
 	if (SRF_IS_FIRSTCALL())
 	{
+		static const char *const names[] = {"file", "mapping", "policy"};
 		MemoryContext old;
 		TupleDesc	desc;
 
+		crmio_check_arguments(fcinfo, lengthof(names), names);
 		call = SRF_FIRSTCALL_INIT();
 		old = MemoryContextSwitchTo(call->multi_call_memory_ctx);
 		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
@@ -224,7 +265,7 @@ crm_import(PG_FUNCTION_ARGS)
 									  text_to_cstring(PG_GETARG_TEXT_PP(0)),
 									  PG_GETARG_JSONB_P_COPY(1),
 									  text_to_cstring(PG_GETARG_TEXT_PP(2)));
-		add_unfinished(session->import.job_id);
+		watch_import(session->import.job_id);
 		call->user_fctx = session;
 		MemoryContextSwitchTo(old);
 	}
@@ -236,6 +277,7 @@ crm_import(PG_FUNCTION_ARGS)
 	if (session->at_end)
 		SRF_RETURN_DONE(call);
 
+	watch = watch_batch(session->import.job_id);
 	if (session->mapping->dry_run)
 		run_dry(session);
 	else
@@ -248,7 +290,7 @@ crm_import(PG_FUNCTION_ARGS)
 	{
 		crmio_session_end(session);
 		pgstat_progress_end_command();
-		remove_unfinished(session->import.job_id);
+		watch->finished = true;
 	}
 	SRF_RETURN_NEXT(call, progress_row(session, call->tuple_desc));
 }

@@ -125,6 +125,7 @@ typedef struct Reference
 	const Field *field;
 	Module	   *module;			/* referred to */
 	Relation	rel;			/* open only while the plan is made */
+	TupleDesc	table_desc;		/* of its table, for which the plan holds */
 	List	   *lookups;		/* of RefLookup *, in the order to try them */
 	bool		self;			/* refers to the table that is imported into */
 	bool		auto_create;
@@ -180,6 +181,7 @@ typedef struct ImportPlan
 	Mapping    *mapping;
 	Module	   *module;
 	Relation	rel;			/* open only while the plan is made */
+	TupleDesc	table_desc;		/* of its table, for which the plan holds */
 	List	   *inputs;			/* of Input *: file order, then static values */
 	int			ninputs;
 	Target	   *targets;
@@ -200,6 +202,7 @@ extern ImportPlan *crmio_plan_create(MemoryContext context, Mapping *mapping, Mo
 
 /* bind.c: what the plan needs of the database */
 extern void crmio_plan_bind(ImportPlan *plan, List **warnings);
+extern void crmio_plan_check(const ImportPlan *plan);
 extern void crmio_lookups_added(ImportPlan *plan, Oid relid, int nrecords, Datum **keys);
 
 /*
@@ -284,6 +287,7 @@ typedef struct Run
 	List	  **created;		/* per reference: of NewReference *, in use */
 	struct HTAB **created_keys; /* per alternative: keys of the rows to be created */
 	struct HTAB *touched;		/* records that rows of the run write */
+	struct HTAB *created_records;	/* keys of records to be created */
 	bool		depends_on_created; /* rows are skipped because of earlier ones */
 } Run;
 
@@ -310,6 +314,7 @@ typedef struct Import
 	struct Writer *writer;
 	StringInfoData reasons;		/* the first errors, for people */
 	int			first_errors;	/* how many */
+	List	   *file_warnings;	/* of char *: about the file, for the preview */
 	void		(*row_done) (struct Import *import, ImportRow *row); /* preview, or NULL */
 	void	   *row_done_arg;
 } Import;
@@ -326,6 +331,8 @@ extern bool crmio_references_resolve(Import *import, int row_index);
 extern bool crmio_reference_peek(Import *import, Reference *reference, int row_index,
 								 Datum *value);
 extern void crmio_references_use(Import *import, int row_index);
+extern void crmio_references_created(Import *import, int row_index);
+extern bool crmio_references_wait(Import *import, int row_index);
 extern Datum crmio_reference_value(Reference *reference, Datum value);
 
 /* ref_writer.c: records made for references */
@@ -341,6 +348,7 @@ extern struct Writer *crmio_writer_create(ImportPlan *plan);
 extern bool crmio_writer_begin(Import *import, int from, int to);
 extern void crmio_writer_write(Import *import, bool in_index_order);
 extern int	crmio_writer_suspect(const Import *import);
+extern void crmio_writer_end(Import *import);
 extern bool crmio_writer_failed_in_row(const Import *import);
 extern void crmio_writer_written(Import *import);
 

@@ -21,6 +21,7 @@ typedef struct ListEntry
 	char	   *value;
 	JsonbContainer *object;		/* as stored; NULL: new */
 	bool		new_value;
+	JsonbValue *foreign;		/* an element of another shape, kept as it is */
 } ListEntry;
 
 /*
@@ -118,13 +119,16 @@ read_list(Datum old, bool isnull)
 		JsonMember *member = lfirst(lc);
 		ListEntry  *entry;
 
-		if (!crmio_json_is_object(&member->value))
-			continue;
 		entry = palloc0(sizeof(ListEntry));
+		entries = lappend(entries, entry);
+		if (!crmio_json_is_object(&member->value))
+		{
+			entry->foreign = &member->value;
+			continue;
+		}
 		entry->object = member->value.val.binary.data;
 		entry->type = member_text(entry->object, "type");
 		entry->value = member_text(entry->object, "value");
-		entries = lappend(entries, entry);
 	}
 	return entries;
 }
@@ -145,6 +149,11 @@ write_list(List *entries)
 	{
 		ListEntry  *entry = lfirst(lc);
 
+		if (entry->foreign != NULL)
+		{
+			pushJsonbValue(&state, WJB_ELEM, entry->foreign);
+			continue;
+		}
 		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 		if (entry->object == NULL)
 			push_member(&state, "type", string_value(entry->type, &value));
@@ -220,6 +229,8 @@ merge_list_value(List **entries, FieldKind kind, const char *type, char *value, 
 	{
 		ListEntry  *entry = lfirst(lc);
 
+		if (entry->foreign != NULL)
+			continue;
 		if (type == NULL && wanted != NULL && entry->value != NULL &&
 			strcmp(normalised(kind, entry->value), wanted) == 0)
 			known = true;
@@ -393,8 +404,12 @@ merge_address_part(List **addresses, const FieldPath *path, char *text, MergeMod
 			return false;
 		address = palloc0(sizeof(ObjectMember));
 		address->key = pstrdup(type);
+		address->is_address = true;
 		*addresses = lappend(*addresses, address);
 	}
+	/* something else is stored under that type: as good as a value in each part */
+	if (!address->is_address && address->text != NULL && mode == MERGE_FILL_EMPTY)
+		return false;
 	address->is_address = true;
 	changed = merge_member(&address->members, path->key, text, mode);
 	if (address->members == NIL)
@@ -421,6 +436,8 @@ merge_object(const Target *target, const ImportRow *row, Datum old, bool old_isn
 
 		if (JB_ROOT_IS_OBJECT(json))
 			members = read_object(&json->root, addresses);
+		else if (mode == MERGE_FILL_EMPTY && !crmio_json_is_empty(old))
+			return old;			/* no object, but not empty either */
 	}
 	foreach(lc, target->inputs)
 	{

@@ -281,6 +281,10 @@ depends_on_run(const Import *import, SeenKeys *seen, int row_index, bool first)
 
 				hash = hash_combine64(hash, (uint64) tag);
 				known |= hash_search(seen->table, &hash, HASH_FIND, NULL) != NULL;
+				/* nobody knows which values the rows before it give that column */
+				if (!first && own == NULL &&
+					!(ref_lookup->by_key && import->plan->key_defaults != NULL))
+					known = true;
 				/* an update may take away the value that the reference looks for */
 				if (!first && own != NULL && mapping->policy == POLICY_UPDATE &&
 					mapping->mode != MERGE_FILL_EMPTY)

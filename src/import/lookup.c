@@ -18,6 +18,7 @@
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -30,6 +31,12 @@
 
 /* Alias of the module's table in all statements that crmio builds. */
 #define TARGET_ALIAS "crmio_target"
+
+/*
+ * More records than this with one key are as good as this many: a row that matches
+ * them is ambiguous.
+ */
+#define MAX_HITS 100
 
 /*
  * crmio_key_form
@@ -117,8 +124,8 @@ append_lists(StringInfo sql, const Lookup *lookup)
 			continue;
 		column = column_sql(lookup->desc, field->attnum);
 		appendStringInfo(sql, " CROSS JOIN LATERAL (SELECT entry OPERATOR(pg_catalog.->>) 'value' AS value"
-						 " FROM pg_catalog.jsonb_array_elements(CASE pg_catalog.jsonb_typeof(%s)"
-						 " WHEN 'array' THEN %s ELSE '[]' END) entry", column, column);
+						 " FROM pg_catalog.jsonb_array_elements(CASE WHEN pg_catalog.jsonb_typeof(%s)"
+						 " OPERATOR(pg_catalog.=) 'array' THEN %s ELSE '[]' END) entry", column, column);
 		appendStringInfo(sql, ") crmio_list%d", i + 1);
 	}
 }
@@ -165,38 +172,48 @@ append_key_condition(StringInfo sql, const Lookup *lookup, const char *alias, co
 
 /*
  * find_sql
- *		The statement that finds the records of a batch of keys.
+ *		The statement that finds the records of a batch of keys.  The subquery can't be
+ *		pulled up, for its LIMIT: the planner looks each key up, in whatever order it
+ *		would like to join.
  */
 static char *
-find_sql(const Lookup *lookup)
+find_sql(const Lookup *lookup, bool lock)
 {
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT " BATCH_RELATION ".position");
+	appendStringInfoString(&sql, "SELECT " BATCH_RELATION ".position, crmio_found.* FROM " BATCH_RELATION
+						   " CROSS JOIN LATERAL (SELECT ");
 	for (int i = 0; i < lookup->module->nkeys; i++)
-		appendStringInfo(&sql, ", %s", column_sql(lookup->desc, lookup->module->key_attnums[i]));
+		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "",
+						 column_sql(lookup->desc, lookup->module->key_attnums[i]));
 	for (int i = 0; i < lookup->ncolumns; i++)
 		appendStringInfo(&sql, ", %s", column_sql(lookup->desc, lookup->columns[i]));
-	appendStringInfoString(&sql, " FROM " BATCH_RELATION);
 	if (lookup->keys_table != NULL)
 	{
-		appendStringInfo(&sql, " JOIN %s crmio_keys ON ", lookup->keys_table);
-		for (int i = 0; i < lookup->nfields; i++)
-			appendStringInfo(&sql, "%s%s", i > 0 ? " AND " : "",
-							 crmio_equality_sql(psprintf("crmio_keys.k%d", i + 1), lookup->fields[i].typid,
-									  psprintf(BATCH_RELATION ".k%d", i + 1)));
-		appendStringInfo(&sql, " JOIN %s " TARGET_ALIAS " ON ", lookup->module->relation);
+		appendStringInfo(&sql, " FROM %s crmio_keys JOIN %s " TARGET_ALIAS " ON ",
+						 lookup->keys_table, lookup->module->relation);
 		append_key_condition(&sql, lookup, "crmio_keys", "r");
 	}
 	else
-		appendStringInfo(&sql, " CROSS JOIN %s " TARGET_ALIAS, lookup->module->relation);
+		appendStringInfo(&sql, " FROM %s " TARGET_ALIAS, lookup->module->relation);
 	append_lists(&sql, lookup);
 	for (int i = 0; i < lookup->nfields; i++)
+	{
+		char	   *key = psprintf(BATCH_RELATION ".k%d", i + 1);
+		Oid			typid = lookup->fields[i].typid;
+
 		appendStringInfo(&sql, "%s%s", i > 0 ? " AND " : " WHERE ",
-						 crmio_equality_sql(key_sql(lookup->desc, &lookup->fields[i], i + 1),
-								  lookup->fields[i].typid,
-								  psprintf(BATCH_RELATION ".k%d", i + 1)));
+						 crmio_equality_sql(key_sql(lookup->desc, &lookup->fields[i], i + 1), typid, key));
+		if (lookup->keys_table != NULL)
+			appendStringInfo(&sql, " AND %s",
+							 crmio_equality_sql(psprintf("crmio_keys.k%d", i + 1), typid, key));
+	}
+	for (int i = 0; lookup->lowest_first && i < lookup->module->nkeys; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : " ORDER BY ",
+						 column_sql(lookup->desc, lookup->module->key_attnums[i]));
+	appendStringInfo(&sql, " LIMIT %d%s) crmio_found", MAX_HITS,
+					 lock ? " FOR NO KEY UPDATE OF " TARGET_ALIAS : "");
 	return sql.data;
 }
 
@@ -239,7 +256,8 @@ init_field(TupleDesc desc, LookupField *field, MemoryContext context)
  */
 Lookup *
 crmio_lookup_create(MemoryContext context, const Module *module, Relation rel,
-					int nfields, LookupField *fields, int ncolumns, AttrNumber *columns)
+					int nfields, LookupField *fields, int ncolumns, AttrNumber *columns,
+					bool lowest_first)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Lookup	   *lookup = palloc0(sizeof(Lookup));
@@ -252,6 +270,7 @@ crmio_lookup_create(MemoryContext context, const Module *module, Relation rel,
 	lookup->fields = fields;
 	lookup->ncolumns = ncolumns;
 	lookup->columns = columns;
+	lookup->lowest_first = lowest_first;
 
 	lookup->batch_desc = CreateTemplateTupleDesc(1 + nfields);
 	TupleDescInitEntry(lookup->batch_desc, 1, "position", INT4OID, -1, 0);
@@ -264,9 +283,19 @@ crmio_lookup_create(MemoryContext context, const Module *module, Relation rel,
 	}
 
 	lookup->key = crmio_record_key_create(context, module, rel);
-	lookup->find = crmio_statement_create(context, find_sql(lookup), true);
+	lookup->find = crmio_statement_create(context, find_sql(lookup, false), true);
 	MemoryContextSwitchTo(old);
 	return lookup;
+}
+
+/*
+ * type_name
+ *		A type as SQL names it, without a length: that of "character" alone is 1.
+ */
+static char *
+type_name(Oid typid)
+{
+	return format_type_extended(typid, -1, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
 }
 
 /*
@@ -290,73 +319,11 @@ collation_name(Oid collation)
 }
 
 /*
- * build_keys_table
- *		Makes the temporary table of keys by one scan of the module's table.
- */
-static void
-build_keys_table(Lookup *lookup, MemoryContext context)
-{
-	static uint32 serial = 0;	/* several lookups of a session have one each */
-	MemoryContext old = CurrentMemoryContext;
-	char	   *table = psprintf("crmio_keys_%u", ++serial);
-	StringInfoData columns;
-	StringInfoData insert;
-
-	lookup->keys_table = MemoryContextStrdup(context, psprintf("pg_temp.%s", table));
-
-	initStringInfo(&columns);
-	initStringInfo(&insert);
-	appendStringInfo(&insert, "INSERT INTO %s SELECT DISTINCT ", lookup->keys_table);
-	for (int i = 0; i < lookup->nfields; i++)
-	{
-		const LookupField *field = &lookup->fields[i];
-
-		appendStringInfo(&columns, "k%d %s", i + 1, format_type_be_qualified(field->typid));
-		if (OidIsValid(field->collation) && field->collation != DEFAULT_COLLATION_OID)
-			appendStringInfo(&columns, " COLLATE %s", collation_name(field->collation));
-		appendStringInfoString(&columns, ", ");
-		appendStringInfo(&insert, "%s, ", key_sql(lookup->desc, field, i + 1));
-	}
-	for (int i = 0; i < lookup->module->nkeys; i++)
-	{
-		appendStringInfo(&columns, "%sr%d %s", i > 0 ? ", " : "", i + 1,
-						 format_type_be_qualified(TupleDescAttr(lookup->key->desc, i)->atttypid));
-		appendStringInfo(&insert, "%s%s", i > 0 ? ", " : "",
-						 column_sql(lookup->desc, lookup->module->key_attnums[i]));
-	}
-	appendStringInfo(&insert, " FROM %s " TARGET_ALIAS, lookup->module->relation);
-
-	SPI_execute(psprintf("CREATE TEMPORARY TABLE %s (%s) ON COMMIT DROP", table, columns.data),
-				false, 0);
-	{
-		StringInfoData fill;
-
-		initStringInfo(&fill);
-		appendStringInfoString(&fill, insert.data);
-		append_lists(&fill, lookup);
-		SPI_execute(fill.data, false, 0);
-	}
-
-	resetStringInfo(&columns);
-	for (int i = 0; i < lookup->nfields; i++)
-		appendStringInfo(&columns, "%sk%d", i > 0 ? ", " : "", i + 1);
-	SPI_execute(psprintf("CREATE INDEX ON %s (%s)", lookup->keys_table, columns.data), false, 0);
-	SPI_execute(psprintf("ANALYZE %s", lookup->keys_table), false, 0);
-	MemoryContextSwitchTo(old);
-
-	/* the same expressions, for the records that the import writes */
-	appendStringInfoString(&insert, " JOIN " BATCH_RELATION " ON ");
-	append_key_condition(&insert, lookup, BATCH_RELATION, "r");
-	append_lists(&insert, lookup);
-	lookup->add_keys = crmio_statement_create(context, insert.data, true);
-}
-
-/*
- * missing_index_warning
- *		What to tell the user of a lookup that no index serves: the index to make.
+ * missing_index
+ *		The index to make for a lookup that none serves; NULL if none could.
  */
 static char *
-missing_index_warning(const Lookup *lookup)
+missing_index(const Lookup *lookup)
 {
 	StringInfoData exprs;
 
@@ -376,7 +343,80 @@ missing_index_warning(const Lookup *lookup)
 			memmove(p, p + strlen("pg_catalog."), strlen(p + strlen("pg_catalog.")) + 1);
 		appendStringInfo(&exprs, "%s%s", i > 0 ? ", " : "", expr);
 	}
-	return psprintf("CREATE INDEX ON %s (%s);", lookup->module->relation, exprs.data);
+	return psprintf("CREATE INDEX ON %s (%s)", lookup->module->relation, exprs.data);
+}
+
+/*
+ * build_keys_table
+ *		Makes the temporary table of keys by one scan of the module's table.
+ */
+static void
+build_keys_table(Lookup *lookup, MemoryContext context)
+{
+	static uint32 serial = 0;	/* several lookups of a session have one each */
+	MemoryContext old = CurrentMemoryContext;
+	char	   *table = psprintf("crmio_keys_%u", ++serial);
+	StringInfoData columns;
+	StringInfoData insert;
+
+	if (crmio_database_aclcheck(MyDatabaseId, GetUserId(), ACL_CREATE_TEMP) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("no index serves the lookup of existing records in table %s, and temporary tables are not allowed",
+						lookup->module->relation),
+				 errhint("Create an index%s%s, or grant the TEMPORARY privilege on the database.",
+						 missing_index(lookup) ? ": " : "",
+						 missing_index(lookup) ? missing_index(lookup) : "")));
+	lookup->keys_table = MemoryContextStrdup(context, psprintf("pg_temp.%s", table));
+
+	initStringInfo(&columns);
+	initStringInfo(&insert);
+	appendStringInfo(&insert, "INSERT INTO %s SELECT DISTINCT ", lookup->keys_table);
+	for (int i = 0; i < lookup->nfields; i++)
+	{
+		const LookupField *field = &lookup->fields[i];
+
+		appendStringInfo(&columns, "k%d %s", i + 1, type_name(field->typid));
+		if (OidIsValid(field->collation) && field->collation != DEFAULT_COLLATION_OID)
+			appendStringInfo(&columns, " COLLATE %s", collation_name(field->collation));
+		appendStringInfoString(&columns, ", ");
+		appendStringInfo(&insert, "%s, ", key_sql(lookup->desc, field, i + 1));
+	}
+	for (int i = 0; i < lookup->module->nkeys; i++)
+	{
+		appendStringInfo(&columns, "%sr%d %s", i > 0 ? ", " : "", i + 1,
+						 type_name(TupleDescAttr(lookup->key->desc, i)->atttypid));
+		appendStringInfo(&insert, "%s%s", i > 0 ? ", " : "",
+						 column_sql(lookup->desc, lookup->module->key_attnums[i]));
+	}
+	appendStringInfo(&insert, " FROM %s " TARGET_ALIAS, lookup->module->relation);
+
+	SPI_execute(psprintf("CREATE TEMPORARY TABLE %s (%s) ON COMMIT DROP", table, columns.data),
+				false, 0);
+	{
+		StringInfoData fill;
+
+		initStringInfo(&fill);
+		appendStringInfoString(&fill, insert.data);
+		append_lists(&fill, lookup);
+		SPI_execute(fill.data, false, 0);
+	}
+
+	resetStringInfo(&columns);
+	for (int i = 0; i < lookup->nfields; i++)
+		appendStringInfo(&columns, "%sk%d", i > 0 ? ", " : "", i + 1);
+	/* a hash index takes values of any length */
+	SPI_execute(psprintf("CREATE INDEX ON %s USING %s (%s)", lookup->keys_table,
+						 lookup->nfields == 1 && lookup->fields[0].hashable ? "hash" : "btree",
+						 columns.data), false, 0);
+	SPI_execute(psprintf("ANALYZE %s", lookup->keys_table), false, 0);
+	MemoryContextSwitchTo(old);
+
+	/* the same expressions, for the records that the import writes */
+	appendStringInfoString(&insert, " JOIN " BATCH_RELATION " ON ");
+	append_key_condition(&insert, lookup, BATCH_RELATION, "r");
+	append_lists(&insert, lookup);
+	lookup->add_keys = crmio_statement_create(context, insert.data, true);
 }
 
 /*
@@ -393,21 +433,40 @@ crmio_lookup_prepare(Lookup *lookup, bool will_lock, List **warnings)
 
 	if (!crmio_statement_uses_index(lookup->find, empty, TARGET_ALIAS))
 	{
-		char	   *index = missing_index_warning(lookup);
+		char	   *index = missing_index(lookup);
 
 		build_keys_table(lookup, context);
-		lookup->find = crmio_statement_create(context, find_sql(lookup), true);
+		lookup->find = crmio_statement_create(context, find_sql(lookup, false), true);
+		if (!crmio_statement_uses_index(lookup->find, empty, TARGET_ALIAS))
+			lookup->find->use_indexes = lookup->add_keys->use_indexes = false;
 		/* with row-level security the server may not use an index that is there */
 		if (index != NULL && (lookup->relkind == RELKIND_RELATION || lookup->relkind == RELKIND_PARTITIONED_TABLE) &&
 			check_enable_rls(lookup->module->relid, InvalidOid, true) != RLS_ENABLED)
-			*warnings = lappend(*warnings, index);
+			*warnings = lappend(*warnings, psprintf("%s;", index));
 	}
 	lookup->find_locked =
-		crmio_statement_create(context, psprintf("%s FOR NO KEY UPDATE OF " TARGET_ALIAS,
-												 lookup->find->sql), true);
+		crmio_statement_create(context, find_sql(lookup, true), lookup->find->use_indexes);
 	if (will_lock)
 		crmio_statement_check_rights(lookup->find_locked, empty);
 	crmio_rowset_free(empty);
+}
+
+/*
+ * ascii_digits
+ *		The digits of a phone number, as the SQL expression has them.
+ */
+static char *
+ascii_digits(char *phone)
+{
+	char	   *to = phone;
+
+	for (const char *from = phone; *from != '\0'; from++)
+	{
+		if (*from >= '0' && *from <= '9')
+			*to++ = *from;
+	}
+	*to = '\0';
+	return phone;
 }
 
 /*
@@ -437,7 +496,7 @@ crmio_lookup_key(const LookupField *field, Oid value_type, Datum value, Datum *k
 	}
 
 	if (field->form == KEY_DIGITS)
-		string = crmio_phone_digits(string);
+		string = ascii_digits(string);
 	else
 	{
 		if (field->form == KEY_LOWER_TRIM)
@@ -523,7 +582,8 @@ crmio_lookup_order(const Lookup *lookup, const LookupKeys *keys)
 
 /*
  * is_known_hit
- *		A typed list may hold the same value twice: is the record in the list?
+ *		A typed list, or the table of keys, may hold the same value twice: is the record
+ *		in the list?
  */
 static bool
 is_known_hit(const Lookup *lookup, LookupHit *hits, const Datum *key)
@@ -538,8 +598,8 @@ is_known_hit(const Lookup *lookup, LookupHit *hits, const Datum *key)
 
 /*
  * collect_hits
- *		Sorts the result of the statement by the rows of the batch; the hits of a row
- *		come with the lowest key first.
+ *		Sorts the result of the statement by the rows of the batch; of the hits of a row
+ *		the one with the lowest key comes first.
  */
 static LookupHit **
 collect_hits(const Lookup *lookup, int nrows, SPITupleTable *table, uint64 nhits)
@@ -547,7 +607,10 @@ collect_hits(const Lookup *lookup, int nrows, SPITupleTable *table, uint64 nhits
 	int			nkeys = lookup->module->nkeys;
 	int			width = 1 + nkeys + lookup->ncolumns;
 	LookupHit **hits = palloc0(sizeof(LookupHit *) * Max(nrows, 1));
+	bool		repeats = lookup->keys_table != NULL;
 
+	for (int i = 0; i < lookup->nfields; i++)
+		repeats |= lookup->fields[i].in_list;
 	for (uint64 i = 0; i < nhits; i++)
 	{
 		Datum	   *values = palloc(sizeof(Datum) * width);
@@ -555,15 +618,24 @@ collect_hits(const Lookup *lookup, int nrows, SPITupleTable *table, uint64 nhits
 		LookupHit **place;
 		LookupHit  *hit;
 
+		CHECK_FOR_INTERRUPTS();
 		heap_deform_tuple(table->vals[i], table->tupdesc, values, nulls);
+		for (int k = 1; k <= nkeys; k++)
+		{
+			if (nulls[k])
+				ereport(ERROR,
+						(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						 errmsg("a record of module \"%s\" has null in its key", lookup->module->name),
+						 errhint("The option \"key\" must name columns that are never null.")));
+		}
 		place = &hits[DatumGetInt32(values[0])];
-		if (*place != NULL && is_known_hit(lookup, *place, values + 1))
+		if (repeats && is_known_hit(lookup, *place, values + 1))
 			continue;
 		hit = palloc(sizeof(LookupHit));
 		hit->key = values + 1;
 		hit->values = values + 1 + nkeys;
 		hit->nulls = nulls + 1 + nkeys;
-		while (*place != NULL && crmio_record_key_cmp(lookup->key, (*place)->key, hit->key) < 0)
+		if (*place != NULL && crmio_record_key_cmp(lookup->key, (*place)->key, hit->key) < 0)
 			place = &(*place)->next;
 		hit->next = *place;
 		*place = hit;

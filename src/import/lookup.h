@@ -54,6 +54,7 @@ typedef struct Lookup
 	LookupField *fields;
 	int			ncolumns;		/* columns to fetch beside the key */
 	AttrNumber *columns;
+	bool		lowest_first;	/* the record with the lowest key is wanted */
 	RecordKey  *key;			/* of the records */
 	TupleDesc	batch_desc;		/* position, then one column per field */
 	Statement  *find;
@@ -73,7 +74,7 @@ typedef struct LookupKeys
 extern KeyForm crmio_key_form(const Field *field, bool for_reference);
 extern Lookup *crmio_lookup_create(MemoryContext context, const Module *module, Relation rel,
 								   int nfields, LookupField *fields,
-								   int ncolumns, AttrNumber *columns);
+								   int ncolumns, AttrNumber *columns, bool lowest_first);
 extern char *crmio_equality_sql(const char *left, Oid typid, const char *right);
 extern void crmio_lookup_prepare(Lookup *lookup, bool will_lock, List **warnings);
 extern bool crmio_lookup_key(const LookupField *field, Oid value_type, Datum value, Datum *key);

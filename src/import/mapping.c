@@ -178,8 +178,12 @@ read_static(Mapping *mapping, const char *key, const JsonbValue *value)
 			ListCell   *element;
 
 			foreach(element, crmio_json_members(member->value.val.binary.data))
-				elements = lappend(elements,
-								   crmio_json_text(&((JsonMember *) lfirst(element))->value));
+			{
+				const JsonbValue *part = &((JsonMember *) lfirst(element))->value;
+
+				if (part->type != jbvNull)
+					elements = lappend(elements, crmio_json_text(part));
+			}
 			entry->joined = crmio_join(elements, ";");
 		}
 		mapping->statics = lappend(mapping->statics, entry);
@@ -393,7 +397,7 @@ read_policy(Mapping *mapping, const char *policy)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown policy \"%s\"", crmio_clip(policy)),
-			 closest ? errdetail("Perhaps you meant \"%s\".", closest) : 0,
+			 closest ? errhint("Perhaps you meant \"%s\".", closest) :
 			 errhint("The policies are %s.", crmio_join(names, ", "))));
 }
 

@@ -152,9 +152,9 @@ crmio_match_row(Import *import, int row_index)
 			{
 				row->match = hits;
 				row->matched_by = position;
-				if (run->touched != NULL)
+				for (LookupHit *hit = hits; hit != NULL && run->touched != NULL; hit = hit->next)
 				{
-					uint64		hash = crmio_record_key_hash(match->lookup->key, hits->key);
+					uint64		hash = crmio_record_key_hash(match->lookup->key, hit->key);
 
 					if (hash_search(run->touched, &hash, HASH_FIND, NULL) != NULL)
 						return MATCH_LATER;

@@ -127,7 +127,8 @@ find_column(const Reader *reader, const char *name)
 			 errmsg("the file has no column \"%s\"", crmio_clip(trimmed)),
 			 errdetail("It stands in \"columns\" of the mapping."),
 			 closest ? errhint("Perhaps you meant \"%s\".", crmio_clip(closest)) :
-			 errhint("The file's columns are: %s.", crmio_clip(crmio_join(names, ", ")))));
+			 errhint("Line " INT64_FORMAT " is taken for the header: %s. If that is wrong, set \"header_row\" or \"delimiter\".",
+					 reader->header_line, crmio_clip(crmio_join(names, ", ")))));
 	return -1;					/* not reached */
 }
 
@@ -187,26 +188,54 @@ is_free(const ImportPlan *plan, const FieldPath *path)
 }
 
 /*
+ * is_better
+ *		Two columns for one field path: the one whose name says it more directly has it,
+ *		or else the first.  A full name gives way to its parts.
+ */
+static bool
+is_better(FieldPath *const *paths, int i, int other)
+{
+	FieldPath  *path = paths[i];
+	FieldPath  *rival = paths[other];
+
+	if (rival == NULL || i == other)
+		return false;
+	if (path->part == PATH_NAME && rival->part != PATH_NAME)
+		return rival->field == path->first_name || rival->field == path->last_name;
+	if (strcmp(path->text, rival->text) != 0)
+		return false;
+	return rival->rank < path->rank || (rival->rank == path->rank && other < i);
+}
+
+/*
  * map_columns_by_name
- *		Without "columns": those whose name is a field's name, label or alias.  The
- *		first column for a field has it.  A NOTICE says what was mapped.
+ *		Without "columns": those whose name is a field's name, label or alias.  A NOTICE
+ *		says what was mapped.
  */
 static void
 map_columns_by_name(ImportPlan *plan, const Reader *reader)
 {
 	List	   *mapped = NIL;
 	List	   *skipped = NIL;
+	FieldPath **paths = palloc0(sizeof(FieldPath *) * Max(reader->ncolumns, 1));
 
+	for (int i = 0; i < reader->ncolumns; i++)
+	{
+		if (i != reader->error_reason_column)
+			paths[i] = crmio_path_by_name(plan->module, reader->column_names[i]);
+	}
 	for (int i = 0; i < reader->ncolumns; i++)
 	{
 		char	   *name = reader->column_names[i];
 		Input		source = {.column = i,.column_name = name};
-		FieldPath  *path = NULL;
+		FieldPath  *path = paths[i];
+		bool		taken = path != NULL && !is_free(plan, path);
 
 		if (i == reader->error_reason_column)
 			continue;
-		path = crmio_path_by_name(plan->module, name);
-		if (path == NULL || !is_free(plan, path))
+		for (int other = 0; path != NULL && other < reader->ncolumns && !taken; other++)
+			taken = is_better(paths, i, other);
+		if (path == NULL || taken)
 		{
 			skipped = lappend(skipped, quote_literal_cstr(name));
 			continue;
@@ -303,16 +332,27 @@ crmio_plan_create(MemoryContext context, Mapping *mapping, Module *module,
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	ImportPlan *plan = palloc0(sizeof(ImportPlan));
+	int			nmapped;
 
 	plan->context = context;
 	plan->mapping = mapping;
 	plan->module = module;
 	plan->rel = rel;
 	if (mapping->columns_given)
+	{
 		map_given_columns(plan, reader);
+		nmapped = plan->ninputs;
+		map_statics(plan);
+	}
 	else
+	{
+		/* a static value wins over a column that would map by its name */
+		map_statics(plan);
+		nmapped = -plan->ninputs;
 		map_columns_by_name(plan, reader);
-	if (plan->inputs == NIL)
+		nmapped += plan->ninputs;
+	}
+	if (nmapped == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("no column of the file is mapped"),
@@ -322,7 +362,6 @@ crmio_plan_create(MemoryContext context, Mapping *mapping, Module *module,
 						   module->name),
 				 errhint("SELECT * FROM crm_columns(file) shows the columns, SELECT * FROM crm_fields('%s') the fields.",
 						 module->name)));
-	map_statics(plan);
 	check_required(plan);
 	MemoryContextSwitchTo(old);
 	return plan;

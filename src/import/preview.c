@@ -6,15 +6,15 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 
 #include "import/session.h"
 
@@ -31,8 +31,35 @@ typedef struct Preview
 } Preview;
 
 /*
+ * readable_columns
+ *		The columns of the table that the caller may read, as arguments of
+ *		jsonb_build_object.
+ */
+static char *
+readable_columns(const ImportPlan *plan)
+{
+	bool		all = pg_class_aclcheck(plan->module->relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+	List	   *columns = NIL;
+
+	for (int i = 0; i < plan->table_desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(plan->table_desc, i);
+
+		if (att->attisdropped ||
+			(!all && pg_attribute_aclcheck(plan->module->relid, att->attnum, GetUserId(),
+										   ACL_SELECT) != ACLCHECK_OK))
+			continue;
+		columns = lappend(columns, psprintf("SELECT %s AS key, pg_catalog.to_jsonb(crmio_target.%s) AS value",
+											quote_literal_cstr(NameStr(att->attname)),
+											quote_identifier(NameStr(att->attname))));
+	}
+	return crmio_join(columns, " UNION ALL ");
+}
+
+/*
  * fetch_statement
- *		Reads a record as it is stored, by its key.
+ *		Reads a record as it is stored, by its key.  (Columns come as rows, because a
+ *		function takes at most 100 arguments.)
  */
 static Statement *
 fetch_statement(const ImportPlan *plan)
@@ -40,8 +67,9 @@ fetch_statement(const ImportPlan *plan)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT pg_catalog.to_jsonb(crmio_target) FROM %s crmio_target, "
-					 BATCH_RELATION " WHERE ", plan->module->relation);
+	appendStringInfo(&sql, "SELECT (SELECT pg_catalog.jsonb_object_agg(key, value) FROM (%s) crmio_columns)"
+					 " FROM %s crmio_target, " BATCH_RELATION " WHERE ",
+					 readable_columns(plan), plan->module->relation);
 	for (int i = 0; i < plan->key->ncolumns; i++)
 		appendStringInfo(&sql, "%s%s", i > 0 ? " AND " : "",
 						 crmio_equality_sql(psprintf("crmio_target.%s",
@@ -117,15 +145,21 @@ row_values(Import *import, const ImportRow *row)
 
 /*
  * row_messages
- *		Errors or warnings of a row as text[].
+ *		Errors or warnings of a row as text[]; before them, those about the whole file
+ *		that came up since the last row.
  */
 static Datum
-row_messages(const ImportRow *row)
+row_messages(Import *import, const ImportRow *row)
 {
 	List	   *messages = list_concat_copy(row->messages, row->decision);
-	Datum	   *elements = palloc(sizeof(Datum) * (list_length(messages) + 1));
+	Datum	   *elements = palloc(sizeof(Datum) * (list_length(messages) +
+												   list_length(import->file_warnings) + 1));
 	int			n = 0;
 	ListCell   *lc;
+
+	foreach(lc, import->file_warnings)
+		elements[n++] = CStringGetTextDatum(psprintf("warning: %s", (char *) lfirst(lc)));
+	import->file_warnings = NIL;
 
 	foreach(lc, messages)
 	{
@@ -133,10 +167,10 @@ row_messages(const ImportRow *row)
 
 		if (message->warning == (row->action == ROW_ERROR))
 			continue;
-		elements[n++] = CStringGetTextDatum(psprintf("%s%s%s: %s",
+		elements[n++] = CStringGetTextDatum(psprintf("%s%s%s%s",
 													 message->warning ? "warning: " : "",
-													 message->field ? message->field : "row",
-													 message->value ? psprintf(" \"%s\"", crmio_clip(message->value)) : "",
+													 message->field ? message->field : "",
+													 message->field ? ": " : "",
 													 message->reason));
 	}
 	return PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
@@ -169,8 +203,28 @@ show_row(Import *import, ImportRow *row)
 	values[1] = CStringGetTextDatum(actions[row->action]);
 	values[2] = record ? JsonbPGetDatum(record) : (Datum) 0;
 	nulls[2] = record == NULL;
-	values[3] = row_messages(row);
+	values[3] = row_messages(import, row);
 	tuplestore_putvalues(preview->result->setResult, preview->result->setDesc, values, nulls);
+}
+
+/*
+ * preview_rows
+ *		Imports the first rows, one by one.
+ */
+static void
+preview_rows(FunctionCallInfo fcinfo, Preview *preview, int nrows)
+{
+	Session    *session = crmio_session_start(CurrentMemoryContext,
+											  text_to_cstring(PG_GETARG_TEXT_PP(0)),
+											  PG_GETARG_JSONB_P_COPY(1),
+											  text_to_cstring(PG_GETARG_TEXT_PP(2)));
+
+	crmio_set_job_id(session->import.job_id);
+	preview->fetch = fetch_statement(session->import.plan);
+	session->import.row_done = show_row;
+	session->import.row_done_arg = preview;
+	while (nrows-- > 0 && crmio_session_read(session, 1) > 0)
+		crmio_batch_process(&session->import);
 }
 
 /*
@@ -180,35 +234,30 @@ show_row(Import *import, ImportRow *row)
 Datum
 crm_preview(PG_FUNCTION_ARGS)
 {
-	int32		nrows = PG_GETARG_INT32(3);
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	Preview		preview = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
-	Session    *session;
+	static const char *const names[] = {"file", "mapping", "policy", "rows"};
+	Preview		preview = {0};
+	CrmioSubxact subxact;
 	int			level;
 
-	if (nrows < 0)
+	crmio_check_arguments(fcinfo, lengthof(names), names);
+	if (PG_GETARG_INT32(3) < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the number of rows to preview must not be negative")));
 	InitMaterializedSRF(fcinfo, 0);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
+	preview.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	level = NewGUCNestLevel();
-	session = crmio_session_start(context, text_to_cstring(PG_GETARG_TEXT_PP(0)),
-								  PG_GETARG_JSONB_P_COPY(1),
-								  text_to_cstring(PG_GETARG_TEXT_PP(2)));
-	crmio_set_job_id(session->import.job_id);
-	preview.fetch = fetch_statement(session->import.plan);
-	session->import.row_done = show_row;
-	session->import.row_done_arg = &preview;
-	SPI_connect();
-	while (nrows-- > 0 && crmio_session_read(session, 1) > 0)
-		crmio_batch_process(&session->import);
-	SPI_finish();
+	crmio_subxact_begin(&subxact);
+	PG_TRY();
+	{
+		preview_rows(fcinfo, &preview, PG_GETARG_INT32(3));
+		crmio_subxact_end(&subxact, false);
+	}
+	PG_CATCH();
+	{
+		ReThrowError(crmio_subxact_failed(&subxact, subxact.context));
+	}
+	PG_END_TRY();
 	AtEOXact_GUC(true, level);
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 	return (Datum) 0;
 }

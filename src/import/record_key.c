@@ -8,12 +8,14 @@
 #include "access/tupdesc.h"
 #include "common/hashfn.h"
 #include "funcapi.h"
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
+#include "import/lookup.h"
 #include "import/record_key.h"
 
 /*
@@ -125,4 +127,36 @@ crmio_record_key_text(const RecordKey *key, const Datum *value)
 	return OidOutputFunctionCall(F_RECORD_OUT,
 								 HeapTupleGetDatum(heap_form_tuple(key->desc,
 																   unconstify(Datum *, value), nulls)));
+}
+
+/*
+ * crmio_key_is_indexed
+ *		Does an index find a record by its key?  Decided by a plan, so it is right for
+ *		partitioned tables and views too.
+ */
+bool
+crmio_key_is_indexed(const Module *module, const RecordKey *key)
+{
+	StringInfoData sql;
+	RowSet	   *empty = crmio_rowset_create(key->desc);
+	Statement  *statement;
+	bool		indexed;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT 1 FROM " BATCH_RELATION " CROSS JOIN LATERAL (SELECT 1 FROM %s crmio_target WHERE ",
+					 module->relation);
+	for (int i = 0; i < key->ncolumns; i++)
+	{
+		const char *column = quote_identifier(get_attname(module->relid, key->attnums[i], false));
+
+		appendStringInfo(&sql, "%s%s", i > 0 ? " AND " : "",
+						 crmio_equality_sql(psprintf("crmio_target.%s", column),
+											TupleDescAttr(key->desc, i)->atttypid,
+											psprintf(BATCH_RELATION ".r%d", i + 1)));
+	}
+	appendStringInfoString(&sql, " OFFSET 0) crmio_found");
+	statement = crmio_statement_create(CurrentMemoryContext, sql.data, true);
+	indexed = crmio_statement_uses_index(statement, empty, "crmio_target");
+	crmio_rowset_free(empty);
+	return indexed;
 }

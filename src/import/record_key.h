@@ -20,6 +20,7 @@ typedef struct RecordKey
 } RecordKey;
 
 extern RecordKey *crmio_record_key_create(MemoryContext context, const Module *module, Relation rel);
+extern bool crmio_key_is_indexed(const Module *module, const RecordKey *key);
 extern int	crmio_record_key_cmp(const RecordKey *key, const Datum *a, const Datum *b);
 extern uint64 crmio_record_key_hash(const RecordKey *key, const Datum *value);
 extern Datum *crmio_record_key_copy(const RecordKey *key, const Datum *value);

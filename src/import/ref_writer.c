@@ -334,6 +334,14 @@ crmio_ref_writer_write(Import *import, Reference *reference, int from, int to,
 		Datum		stored;
 
 		heap_deform_tuple(SPI_tuptable->vals[i++], SPI_tuptable->tupdesc, result, isnull);
+		for (int k = 0; k <= writer->key->ncolumns; k++)
+		{
+			if (isnull[k])
+				ereport(ERROR,
+						(errcode(ERRCODE_NOT_NULL_VIOLATION),
+						 errmsg("the new record of module \"%s\" has no key to refer to",
+								reference->module->name)));
+		}
 		stored = datumCopy(result[0], writer->stored_byval, writer->stored_len);
 		new->stored = crmio_reference_value(reference, stored);
 		new->key = crmio_record_key_copy(writer->key, result + 1);

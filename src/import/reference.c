@@ -133,9 +133,12 @@ find_record(Import *import, Reference *reference, int row_index, bool with_new,
 
 		if (keys->present[row_index])
 		{
+			/* a record without the value that would be stored can't be referred to */
 			hits = run->ref_hits[ref_lookup->index][row_index - run->from];
+			while (hits != NULL && hits->nulls[0])
+				hits = hits->next;
 			for (LookupHit *hit = hits; hit != NULL; hit = hit->next)
-				count++;
+				count += !hit->nulls[0];
 			if (with_new)
 				count += find_new(run, ref_lookup, position, &keys->values[row_index], &new);
 			if (count > 0)
@@ -393,4 +396,79 @@ crmio_references_use(Import *import, int row_index)
 		}
 		row->new_refs[i] = new;
 	}
+}
+
+/*
+ * refers_by_own_key
+ *		A reference to the module's own table by the key that crmio gives out; NULL if
+ *		the plan has none.
+ */
+static const RefLookup *
+refers_by_own_key(const ImportPlan *plan)
+{
+	ListCell   *lc;
+	ListCell   *l;
+
+	if (plan->key_defaults == NULL || plan->key->ncolumns != 1)
+		return NULL;
+	foreach(lc, plan->references)
+	{
+		Reference  *reference = lfirst(lc);
+
+		foreach(l, reference->lookups)
+		{
+			if (reference->self && ((RefLookup *) lfirst(l))->by_key)
+				return lfirst(l);
+		}
+	}
+	return NULL;
+}
+
+/*
+ * crmio_references_created
+ *		The row will create a record: from now on, rows that refer to it by its key must
+ *		wait until it is there.
+ */
+void
+crmio_references_created(Import *import, int row_index)
+{
+	Run		   *run = import->run;
+	const RefLookup *ref_lookup = refers_by_own_key(import->plan);
+	uint64		hash;
+
+	if (ref_lookup == NULL)
+		return;
+	if (run->created_records == NULL)
+	{
+		HASHCTL		ctl = {0};
+
+		ctl.keysize = sizeof(uint64);
+		ctl.entrysize = sizeof(uint64);
+		ctl.hcxt = CurrentMemoryContext;
+		run->created_records = hash_create("crmio created records", 1024, &ctl,
+										   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	hash = crmio_lookup_hash(ref_lookup->lookup, import->rows[row_index].key_ahead);
+	(void) hash_search(run->created_records, &hash, HASH_ENTER, NULL);
+}
+
+/*
+ * crmio_references_wait
+ *		Does the row refer to a record that an earlier row of the run creates, by the key
+ *		that the record will have?
+ */
+bool
+crmio_references_wait(Import *import, int row_index)
+{
+	const RefLookup *ref_lookup = refers_by_own_key(import->plan);
+	LookupKeys *keys;
+	uint64		hash;
+
+	if (ref_lookup == NULL || import->run->created_records == NULL)
+		return false;
+	keys = import->ref_keys[ref_lookup->index];
+	if (!keys->present[row_index])
+		return false;
+	hash = crmio_lookup_hash(ref_lookup->lookup, &keys->values[row_index]);
+	return hash_search(import->run->created_records, &hash, HASH_FIND, NULL) != NULL;
 }

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -22,8 +23,8 @@
  */
 #define FIRST_BATCH_ROWS 5000
 
-/* How often a growing batch is compared with crmio.batch_memory, in rows. */
-#define MEMORY_CHECK_ROWS 256
+/* For how many rows there is room at first; it doubles as they come. */
+#define FIRST_ROWS 1024
 
 /*
  * warn_of_file
@@ -36,8 +37,15 @@ warn_of_file(Session *session, const char *column_name, const char *field,
 	JobMessage	message = {.warning = true,.code = code,.reason = reason,
 	.column_name = column_name,.field = field};
 
+	MemoryContext old;
+
 	crmio_joblog_message(session->import.log, &message);
 	session->import.counts.warnings++;
+	old = MemoryContextSwitchTo(session->import.context);
+	session->import.file_warnings = lappend(session->import.file_warnings,
+											column_name ? psprintf("column %s: %s", quote_literal_cstr(column_name), reason) :
+											pstrdup(reason));
+	MemoryContextSwitchTo(old);
 }
 
 /* What a date column asks its decider about. */
@@ -275,15 +283,18 @@ int
 crmio_session_read(Session *session, int max_rows)
 {
 	Import	   *import = &session->import;
+	Size		room = FIRST_ROWS;
 	MemoryContext old;
 	FileRow		file_row;
 
+	import->nrows = 0;
+	crmio_plan_check(import->plan);
+	ResetPerTupleExprContext(import->plan->estate);
 	MemoryContextReset(import->part_context);
 	MemoryContextReset(import->attempt_context);
 	MemoryContextReset(import->batch_context);
 	old = MemoryContextSwitchTo(import->batch_context);
-	import->rows = MemoryContextAllocHuge(import->batch_context, sizeof(ImportRow) * (Size) max_rows);
-	import->nrows = 0;
+	import->rows = palloc(sizeof(ImportRow) * room);
 	import->batch++;
 	while (import->nrows < max_rows && !session->at_end)
 	{
@@ -298,9 +309,14 @@ crmio_session_read(Session *session, int max_rows)
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 					 errmsg("the file has more than %d rows", crmio_max_rows),
 					 errhint("Split it, or raise crmio.max_rows.")));
-		take_row(session, &import->rows[import->nrows++], &file_row);
-		if (import->nrows % MEMORY_CHECK_ROWS == 0 &&
-			MemoryContextMemAllocated(import->batch_context, true) > (Size) crmio_batch_memory * 1024)
+		if (import->nrows == room)
+		{
+			room *= 2;
+			import->rows = repalloc_huge(import->rows, sizeof(ImportRow) * room);
+		}
+		take_row(session, &import->rows[import->nrows], &file_row);
+		import->nrows++;
+		if (MemoryContextMemAllocated(import->batch_context, false) > (Size) crmio_batch_memory * 1024)
 			break;
 	}
 	MemoryContextSwitchTo(old);
@@ -355,7 +371,6 @@ crmio_session_batch(Session *session)
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	crmio_set_job_id(import->job_id);
-	SPI_connect();
 	crmio_session_read(session, Min(session->next_batch, crmio_batch_rows));
 	session->next_batch = Min(session->next_batch * 2, crmio_batch_rows);
 	if (import->nrows > 0)
@@ -372,10 +387,11 @@ crmio_session_batch(Session *session)
 		crmio_joblog_drop_undo(import->log);
 	else
 	{
+		SPI_connect();
 		crmio_joblog_write(import->log, import->batch);
 		crmio_job_update(import->job_id, "running", &import->counts);
+		SPI_finish();
 	}
-	SPI_finish();
 	AtEOXact_GUC(true, level);
 	error_context_stack = callback.previous;
 }

@@ -16,7 +16,6 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #ifdef CRMIO_HAVE_SOFT_ERRORS
 #include "nodes/miscnodes.h"
@@ -75,38 +74,17 @@ problem_from_error(const ErrorData *error, FieldKind kind, ValueProblem *problem
 }
 
 /*
- * Is the error about more than the value at hand: the transaction, resources, an
- * administrator, the system, the server itself?
- */
-static bool
-ends_the_import(int sqlerrcode)
-{
-	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
-	{
-		case ERRCODE_TRANSACTION_ROLLBACK:
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_OPERATOR_INTERVENTION:
-		case ERRCODE_SYSTEM_ERROR:
-		case ERRCODE_INTERNAL_ERROR:
-			return true;
-		default:
-			return false;
-	}
-}
-
-/*
  * Calls the input function, or with text NULL the check of the domain, in a
  * subtransaction.
  */
 static bool
 call_in_subtransaction(ValueReader *reader, char *text, Datum *value, ValueProblem *problem)
 {
-	MemoryContext caller_context = CurrentMemoryContext;
-	ResourceOwner caller_owner = CurrentResourceOwner;
+	MemoryContext context = CurrentMemoryContext;
+	CrmioSubxact subxact;
 	ErrorData  *volatile error = NULL;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller_context);
+	crmio_subxact_begin(&subxact);
 	PG_TRY();
 	{
 		if (text != NULL)
@@ -115,22 +93,17 @@ call_in_subtransaction(ValueReader *reader, char *text, Datum *value, ValueProbl
 		else
 			domain_check(*value, false, reader->typid, &reader->domain_state,
 						 reader->context);
-		ReleaseCurrentSubTransaction();
+		crmio_subxact_end(&subxact, true);
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(caller_context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
+		error = crmio_subxact_failed(&subxact, context);
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(caller_context);
-	CurrentResourceOwner = caller_owner;
 
 	if (error == NULL)
 		return true;
-	if (ends_the_import(error->sqlerrcode))
+	if (!crmio_is_row_error(error))
 		ReThrowError(error);
 	return problem_from_error(error, reader->kind, problem);
 }

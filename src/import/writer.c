@@ -13,9 +13,16 @@
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "import/import.h"
+
+/* How many UPDATE statements, each of its own columns, stay planned. */
+#define MAX_UPDATE_PLANS 32
+
+/* After how many new records an UPDATE is planned again, beside a doubling. */
+#define REPLAN_RECORDS 1000
 
 /* An UPDATE of some of the columns, kept for the next run that changes the same. */
 typedef struct UpdateStatement
@@ -23,6 +30,7 @@ typedef struct UpdateStatement
 	bool	   *columns;		/* per target */
 	Statement  *statement;
 	TupleDesc	desc;
+	int64		planned_at;		/* how many records the import had created then */
 } UpdateStatement;
 
 /* The rows of a statement, and which rows of the batch they are. */
@@ -37,6 +45,7 @@ typedef struct Writer
 	Statement  *insert;
 	TupleDesc	insert_desc;
 	List	   *updates;		/* of UpdateStatement * */
+	bool		key_is_indexed;	/* an index serves the key of the records */
 	/* of the rows at hand */
 	int			from;
 	int			to;				/* excluded */
@@ -49,7 +58,7 @@ typedef struct Writer
 } Writer;
 
 /*
- * target_desc
+ * add_targets
  *		Adds the columns of some targets to a descriptor, from the given position on.
  */
 static void
@@ -58,10 +67,18 @@ add_targets(ImportPlan *plan, TupleDesc desc, int position, const bool *columns)
 	for (int i = 0; i < plan->ntargets; i++)
 	{
 		Target	   *target = &plan->targets[i];
+		Oid			typid = target->typid;
+		int32		typmod = target->typmod;
 
 		if (columns != NULL && !columns[i])
 			continue;
-		TupleDescInitEntry(desc, position, psprintf("v%d", i + 1), target->typid, target->typmod, 0);
+		/* values that were not read as this type are checked by the server */
+		if (target->reference != NULL || target->storage != STORAGE_SCALAR)
+		{
+			typid = getBaseType(typid);
+			typmod = -1;
+		}
+		TupleDescInitEntry(desc, position, psprintf("v%d", i + 1), typid, typmod, 0);
 		TupleDescInitEntryCollation(desc, position, target->collation);
 		position++;
 	}
@@ -130,6 +147,10 @@ find_update(ImportPlan *plan, Writer *writer, const bool *columns)
 		if (memcmp(update->columns, columns, sizeof(bool) * plan->ntargets) == 0)
 			return update;
 	}
+	/* what was used longest ago can be planned again */
+	if (list_length(writer->updates) >= MAX_UPDATE_PLANS)
+		crmio_statement_forget_plan(((UpdateStatement *) list_nth(writer->updates,
+																  list_length(writer->updates) - MAX_UPDATE_PLANS))->statement);
 
 	old = MemoryContextSwitchTo(plan->context);
 	update = palloc0(sizeof(UpdateStatement));
@@ -155,7 +176,7 @@ find_update(ImportPlan *plan, Writer *writer, const bool *columns)
 	for (int i = 0; i < plan->key->ncolumns; i++)
 		TupleDescCopyEntry(update->desc, i + 1, plan->key->desc, i + 1);
 	add_targets(plan, update->desc, plan->key->ncolumns + 1, columns);
-	update->statement = crmio_statement_create(plan->context, sql.data, true);
+	update->statement = crmio_statement_create(plan->context, sql.data, writer->key_is_indexed);
 	writer->updates = lappend(writer->updates, update);
 	MemoryContextSwitchTo(old);
 	return update;
@@ -204,6 +225,7 @@ crmio_writer_create(ImportPlan *plan)
 
 	writer->references = palloc0(sizeof(Step) * (list_length(plan->references) + 1));
 	create_insert(plan, writer);
+	writer->key_is_indexed = crmio_key_is_indexed(plan->module, plan->key);
 	check_rights(plan, writer);
 	MemoryContextSwitchTo(old);
 	return writer;
@@ -335,8 +357,13 @@ insert_rows(Import *import, bool in_index_order)
 
 		for (int i = 0; i < nrows; i++)
 		{
+			bool		known = true;
+
+			/* a view's trigger may insert the record but not say its key */
 			heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, key, isnull);
-			import->rows[step->row_of[i]].key = crmio_record_key_copy(plan->key, key);
+			for (int k = 0; k < plan->key->ncolumns; k++)
+				known &= !isnull[k];
+			import->rows[step->row_of[i]].key = known ? crmio_record_key_copy(plan->key, key) : NULL;
 		}
 	}
 	SPI_freetuptable(SPI_tuptable);
@@ -376,6 +403,12 @@ update_rows(Import *import)
 		}
 		crmio_rowset_add(step->rows, values, nulls);
 		step->row_of[nrows++] = i;
+	}
+	/* a plan made for a small table is not one for a large table */
+	if (import->counts.created > 2 * update->planned_at + REPLAN_RECORDS)
+	{
+		crmio_statement_forget_plan(update->statement);
+		update->planned_at = import->counts.created;
 	}
 	crmio_statement_run(update->statement, step->rows);
 	if (SPI_processed != nrows)
@@ -439,6 +472,27 @@ crmio_writer_suspect(const Import *import)
 	if (taken == 0 || taken == step->rows->nrows)
 		return -1;
 	return step->row_of[taken - 1];
+}
+
+/*
+ * crmio_writer_end
+ *		Frees the rows: they may be in files, which do not go with a memory context.
+ */
+void
+crmio_writer_end(Import *import)
+{
+	Writer	   *writer = import->writer;
+	int			nreferences = list_length(import->plan->references);
+
+	for (int i = 0; i < nreferences + 2; i++)
+	{
+		Step	   *step = i < nreferences ? &writer->references[i] :
+		i == nreferences ? &writer->creation : &writer->change;
+
+		if (step->rows != NULL)
+			crmio_rowset_free(step->rows);
+		step->rows = NULL;
+	}
 }
 
 /*
@@ -522,6 +576,7 @@ crmio_writer_written(Import *import)
 	Writer	   *writer = import->writer;
 	Datum	  **keys = palloc(sizeof(Datum *) * (writer->to - writer->from));
 	int			n = 0;
+	int			level = crmio_portable_output();
 	ListCell   *lc;
 
 	foreach(lc, plan->references)
@@ -536,7 +591,7 @@ crmio_writer_written(Import *import)
 		ImportRow  *row = &import->rows[i];
 		char	   *key_text;
 
-		if (row->action != ROW_CREATE && row->action != ROW_UPDATE)
+		if ((row->action != ROW_CREATE && row->action != ROW_UPDATE) || row->key == NULL)
 			continue;
 		row->key = key_after(plan, row);
 		keys[n++] = row->key;
@@ -548,4 +603,5 @@ crmio_writer_written(Import *import)
 								 changed_values(plan, row, true), changed_values(plan, row, false));
 	}
 	crmio_lookups_added(plan, plan->module->relid, n, keys);
+	AtEOXact_GUC(true, level);
 }

@@ -8,6 +8,9 @@
 #include "input/csv_sniff.h"
 #include "input/formats.h"
 
+/* How far the end of an error file's first line is looked for. */
+#define ERROR_HEADER_BYTES (64 * 1024)
+
 typedef struct CsvReader
 {
 	Reader		base;
@@ -65,7 +68,7 @@ csv_next_row(Reader *reader, FileRow *row)
 	if (parser->nfields > reader->ncolumns && row->error_code == NULL)
 	{
 		row->error_code = "too_many_fields";
-		row->error_reason = psprintf("the row has %d fields, but the file has %d columns",
+		row->error_reason = psprintf("the row has %d fields, the header %d",
 									 parser->nfields, reader->ncolumns);
 	}
 	fill_row(self, row);
@@ -138,14 +141,44 @@ read_header(CsvReader *self)
 }
 
 /*
- * Finds the encoding, with a warning if it is a guess.
+ * Is the file one that crm_error_csv wrote: does its first line end with the name of
+ * the column that it adds?
+ */
+static bool
+is_error_file(Source *source)
+{
+	char	   *start = palloc(ERROR_HEADER_BYTES + 1);
+	size_t		length = 0;
+	size_t		n;
+	bool		found;
+
+	source->rewind(source);
+	while (length < ERROR_HEADER_BYTES &&
+		   (n = source->read(source, start + length, ERROR_HEADER_BYTES - length)) > 0)
+		length += n;
+	start[length] = '\0';
+	start[strcspn(start, "\r\n")] = '\0';
+	length = strlen(start);
+	while (length > 0 && (start[length - 1] == ' ' || start[length - 1] == '"'))
+		length--;
+	found = length >= strlen(CRMIO_ERROR_REASON) &&
+		strncmp(start + length - strlen(CRMIO_ERROR_REASON), CRMIO_ERROR_REASON,
+				strlen(CRMIO_ERROR_REASON)) == 0;
+	pfree(start);
+	return found;
+}
+
+/*
+ * Finds the encoding, with a warning if it is a guess.  An error file has left the
+ * encoding of the file that it comes from, of which the mapping speaks.
  */
 static void
 open_lines(CsvReader *self, const ReaderOptions *options)
 {
+	bool		given = options->encoding != NULL && !is_error_file(self->base.source);
 	FileEncoding encoding;
 
-	crmio_encoding_find(self->base.source, options->encoding, &encoding);
+	crmio_encoding_find(self->base.source, given ? options->encoding : NULL, &encoding);
 	if (encoding.first_bad_line > 0)
 	{
 		ReaderWarning *warning = palloc(sizeof(ReaderWarning));

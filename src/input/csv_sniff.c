@@ -130,12 +130,14 @@ take_sample(Lines *lines, char delimiter, char quote, int64 first_line, Sample *
  *
  * Titles fill at most half as many fields as the header does; the header is more
  * than half filled, has no values in it, and the row after it has as many fields.
- * With only two fields to go by, that row must have a value in it, too.
+ * With only two fields to go by, that row must have a value in it, too.  Titles may
+ * fill more if a blank line ends them, and they are narrower than the header.
  */
 static int
 find_header(const Sample *sample)
 {
 	int			most = 0;		/* fields filled by a row above */
+	int			widest = 0;		/* fields of a row above */
 
 	if (sample->is_error_file)
 		return 0;
@@ -143,14 +145,16 @@ find_header(const Sample *sample)
 	{
 		const SampleRow *row = &sample->rows[i];
 		const SampleRow *next = row + 1;
+		bool		after_blank = i > 0 && row->line > row[-1].line + 1 && widest < row->nfields;
 
-		if (i > 0 && row->filled >= 2 && 2 * most <= row->filled &&
+		if (i > 0 && row->filled >= 2 && (2 * most <= row->filled || after_blank) &&
 			2 * row->filled > row->nfields &&
 			!row->has_data && !row->is_error &&
 			next->nfields == row->nfields && !next->is_error &&
 			(row->filled > 2 || next->has_data))
 			return i;
 		most = Max(most, row->filled);
+		widest = Max(widest, row->nfields);
 	}
 	return 0;
 }

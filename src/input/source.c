@@ -37,11 +37,11 @@ void
 crmio_source_check_size(const char *name, int64 size)
 {
 	if (crmio_max_file_size > 0 &&
-		size > (int64) crmio_max_file_size * 1024 * 1024)
+		size > (int64) crmio_max_file_size * 1024)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("file \"%s\" is too large", crmio_clip(name)),
-				 errdetail("It has " INT64_FORMAT " bytes; the setting crmio.max_file_size allows %d MB.",
+				 errdetail("It has " INT64_FORMAT " bytes; the setting crmio.max_file_size allows %d kB.",
 						   size, crmio_max_file_size),
 				 errhint("Split the file, or have a superuser raise crmio.max_file_size.")));
 }

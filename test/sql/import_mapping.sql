@@ -41,7 +41,7 @@ SELECT try('{"module": "leads", "match": ["phone"]}');
 SELECT try('{"module": "leads", "match": ["name"]}');
 SELECT try('{"module": "leads", "match": ["color"]}');
 SELECT try('{"module": "leads", "auto_create": "account"}');
-SELECT try('{"module": "leads", "auto_create": ["account"]}');
+SELECT try('{"module": "leads", "auto_create": ["company"]}');
 SELECT try('{"module": "leads", "unresolved": "ignore"}');
 SELECT try('{"module": "leads", "invalid": true}');
 SELECT try('{"module": "leads", "on_ambiguous": "last"}');
