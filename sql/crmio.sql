@@ -100,6 +100,7 @@ CREATE TABLE crmio.job_created (
 	module pg_catalog.text NOT NULL,
 	record_keys pg_catalog.text[] NOT NULL
 );
+ALTER TABLE crmio.job_created ALTER COLUMN record_keys SET STORAGE EXTERNAL;
 CREATE INDEX job_created_job ON crmio.job_created (job_id, batch);
 COMMENT ON TABLE crmio.job_created IS 'keys of the records that a job created, per batch';
 

@@ -32,8 +32,12 @@ typedef struct Sink
 typedef struct CreatedKeys
 {
 	char	   *module;
-	ArrayBuildState *keys;
+	Datum	   *keys;			/* text */
+	int			nkeys;
+	int			room;
 } CreatedKeys;
+
+#define FIRST_CREATED_KEYS 256
 
 struct JobLog
 {
@@ -310,8 +314,14 @@ crmio_joblog_created(JobLog *log, const char *module, const char *key)
 		created->module = pstrdup(module);
 		log->created = lappend(log->created, created);
 	}
-	created->keys = accumArrayResult(created->keys, CStringGetTextDatum(key), false, TEXTOID,
-									 log->created_context);
+	if (created->nkeys == created->room)
+	{
+		created->room = Max(2 * created->room, FIRST_CREATED_KEYS);
+		created->keys = created->keys ?
+			repalloc_huge(created->keys, sizeof(Datum) * created->room) :
+			palloc(sizeof(Datum) * created->room);
+	}
+	created->keys[created->nkeys++] = CStringGetTextDatum(key);
 	MemoryContextSwitchTo(old);
 }
 
@@ -360,7 +370,7 @@ crmio_joblog_write(JobLog *log, int64 batch)
 		Oid			types[4] = {INT8OID, INT8OID, TEXTOID, TEXTARRAYOID};
 		Datum		values[4] = {Int64GetDatum(log->job_id), Int64GetDatum(batch),
 			CStringGetTextDatum(created->module),
-		makeArrayResult(created->keys, CurrentMemoryContext)};
+		PointerGetDatum(construct_array(created->keys, created->nkeys, TEXTOID, -1, false, TYPALIGN_INT))};
 
 		run_as_owner("INSERT INTO " CRMIO_SCHEMA ".job_created (job_id, batch, module, record_keys)"
 					 " VALUES ($1, $2, $3, $4)", 4, types, values, NULL);

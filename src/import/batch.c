@@ -25,6 +25,13 @@
 #define MAX_LIVE_SUBXACTS 60
 #define MAX_LIVE_SUBXACTS_OF_PARTS 30
 
+/*
+ * A run of more new records than this is written in the order of the index of its
+ * match, which is faster; a shorter one in the order of the file, so that the keys of
+ * its records have that order too.
+ */
+#define SORT_ROWS 5000
+
 /* The first part to be tried after a batch has failed, as a share of it. */
 #define FIRST_PART 8
 #define SMALLEST_FIRST_PART 64
@@ -91,7 +98,7 @@ write_rows(Import *import, int from, int to, bool whole_batch, int *suspect)
 		MemoryContextSwitchTo(old);
 		return NULL;
 	}
-	error = write_in_subxact(import, whole_batch, keep);
+	error = write_in_subxact(import, whole_batch && to - from > SORT_ROWS, keep);
 	if (error == NULL && !keep)
 	{
 		/* it is good: once more, to stay */
@@ -101,7 +108,7 @@ write_rows(Import *import, int from, int to, bool whole_batch, int *suspect)
 		error_context_stack = &callback;
 		crmio_writer_end(import);
 		(void) crmio_writer_begin(import, from, to);
-		crmio_writer_write(import, whole_batch);
+		crmio_writer_write(import, whole_batch && to - from > SORT_ROWS);
 		error_context_stack = callback.previous;
 	}
 	if (error == NULL)

@@ -592,8 +592,8 @@ bind_match(ImportPlan *plan)
 
 /*
  * bind_keys
- *		New records get their keys in the order of the file, whatever the order in which
- *		they are written, if the key has defaults and the caller may set it.
+ *		New records get their keys here, if these have defaults and the caller may set
+ *		them: then they are known without asking the INSERT for them.
  */
 static void
 bind_keys(ImportPlan *plan)
@@ -617,6 +617,9 @@ bind_keys(ImportPlan *plan)
 			return;
 	}
 	plan->key_defaults = defaults;
+	plan->keys_are_kept = plan->rel->rd_rel->relkind == RELKIND_RELATION &&
+		!plan->rel->rd_rel->relhasrules &&
+		!(plan->rel->trigdesc && plan->rel->trigdesc->trig_insert_before_row);
 }
 
 /*
@@ -638,6 +641,14 @@ crmio_plan_bind(ImportPlan *plan, List **warnings)
 	bind_targets(plan);
 	open_references(plan);
 	bind_inputs(plan);
+	for (int i = 0; i < plan->ntargets; i++)
+	{
+		Target	   *target = &plan->targets[i];
+
+		if (target->storage == STORAGE_SCALAR && target->reference == NULL &&
+			!target->lifecycle && target->inputs != NIL)
+			target->only_input = linitial(target->inputs);
+	}
 	bind_references(plan);
 	bind_match(plan);
 	bind_keys(plan);

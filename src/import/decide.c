@@ -5,7 +5,6 @@
  */
 #include "postgres.h"
 
-#include "executor/executor.h"
 #include "miscadmin.h"
 
 #include "import/import.h"
@@ -58,40 +57,6 @@ decide_ambiguous(Import *import, ImportRow *row, int row_index)
 }
 
 /*
- * give_key
- *		The key of a new record, once per row, in the order of the file.
- */
-static void
-give_key(Import *import, ImportRow *row)
-{
-	ImportPlan *plan = import->plan;
-	MemoryContext old;
-
-	if (plan->key_defaults == NULL || row->key_ahead != NULL)
-		return;
-	old = MemoryContextSwitchTo(import->batch_context);
-	row->key_ahead = palloc(sizeof(Datum) * plan->key->ncolumns);
-	for (int k = 0; k < plan->key->ncolumns; k++)
-	{
-		bool		isnull;
-
-		row->key_ahead[k] = ExecEvalExpr(plan->key_defaults[k],
-										 GetPerTupleExprContext(plan->estate), &isnull);
-		if (isnull)
-		{
-			MemoryContextSwitchTo(old);
-			row->key_ahead = NULL;
-			row->action = ROW_ERROR;
-			row->decision = lappend(row->decision,
-									crmio_row_message(row, false, NULL, NULL, "not_null",
-													  "the default of the key is null"));
-			return;
-		}
-	}
-	MemoryContextSwitchTo(old);
-}
-
-/*
  * decide
  *		What becomes of a row; false if that can't be known in this run.
  */
@@ -119,8 +84,6 @@ decide(Import *import, int row_index)
 		case MATCH_NONE:
 			row->action = ROW_CREATE;
 			crmio_merge_new(import, row);
-			if (row->action == ROW_CREATE)
-				give_key(import, row);
 			if (row->action == ROW_CREATE)
 			{
 				crmio_references_use(import, row_index);

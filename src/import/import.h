@@ -153,6 +153,7 @@ typedef struct Target
 	List	   *inputs;			/* of Input * */
 	Reference  *reference;
 	bool		kept_if_empty;	/* overwrite can't empty it */
+	Input	   *only_input;		/* its value is that of this input; NULL: not as simple */
 	bool		lifecycle;
 	ExprState  *default_expr;	/* NULL: none */
 	bool		by_image;		/* equal means the same bytes */
@@ -193,8 +194,10 @@ typedef struct ImportPlan
 	List	   *match;			/* of MatchKey *; NIL: rows never match */
 	RecordKey  *key;			/* of the module's records */
 	EState	   *estate;			/* for default expressions */
-	ExprState **key_defaults;	/* per column of the record's key, given out in file
-								 * order; NULL: the server gives the keys */
+	StringInfoData scratch;		/* the text of a value while it is read */
+	bool		keys_are_kept;	/* no trigger can change the keys given out */
+	ExprState **key_defaults;	/* per column of the record's key; NULL: the server
+								 * gives new records their keys */
 } ImportPlan;
 
 extern ImportPlan *crmio_plan_create(MemoryContext context, Mapping *mapping, Module *module,
@@ -349,6 +352,7 @@ extern bool crmio_writer_begin(Import *import, int from, int to);
 extern void crmio_writer_write(Import *import, bool in_index_order);
 extern int	crmio_writer_suspect(const Import *import);
 extern void crmio_writer_end(Import *import);
+extern void crmio_row_give_key(Import *import, ImportRow *row);
 extern bool crmio_writer_failed_in_row(const Import *import);
 extern void crmio_writer_written(Import *import);
 

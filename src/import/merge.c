@@ -143,6 +143,12 @@ crmio_merge_new(Import *import, ImportRow *row)
 		bool		isnull = true;
 		bool		changed = false;
 
+		if (target->only_input != NULL && !row->nulls[target->only_input->index])
+		{
+			row->new_values[i] = row->values[target->only_input->index];
+			row->new_nulls[i] = false;
+			continue;
+		}
 		if (target->lifecycle)
 			isnull = !row_stage(plan, row, &value);
 		else if (target->storage == STORAGE_SCALAR)

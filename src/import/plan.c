@@ -335,6 +335,7 @@ crmio_plan_create(MemoryContext context, Mapping *mapping, Module *module,
 	int			nmapped;
 
 	plan->context = context;
+	initStringInfo(&plan->scratch);
 	plan->mapping = mapping;
 	plan->module = module;
 	plan->rel = rel;

@@ -448,6 +448,7 @@ crmio_references_created(Import *import, int row_index)
 		run->created_records = hash_create("crmio created records", 1024, &ctl,
 										   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	}
+	crmio_row_give_key(import, &import->rows[row_index]);
 	hash = crmio_lookup_hash(ref_lookup->lookup, import->rows[row_index].key_ahead);
 	(void) hash_search(run->created_records, &hash, HASH_ENTER, NULL);
 }

@@ -51,21 +51,26 @@ is_null_value(const Mapping *mapping, const char *text)
 }
 
 /*
- * crmio_row_text
- *		The text of an input in a row, trimmed; NULL if it is empty, or means it.
+ * raw_text
+ *		The text of an input in a row as it stands there; NULL if there is none.
  */
-char *
-crmio_row_text(const ImportPlan *plan, const ImportRow *row, const Input *input)
+static const char *
+raw_text(const ImportRow *row, const Input *input)
 {
-	char	   *text;
+	if (input->column < 0)
+		return input->static_text;
+	return input->column < row->nfields ? row->fields[input->column] : NULL;
+}
 
-	if (input->column >= 0)
-		text = input->column < row->nfields ? row->fields[input->column] : NULL;
-	else
-		text = input->static_text;
-	if (text == NULL || *text == '\0')
-		return NULL;
-	text = crmio_trim(pstrdup(text));
+/*
+ * clean_text
+ *		Trims a copy of the text of an input; NULL if it is empty, or means it.
+ */
+static char *
+clean_text(const ImportPlan *plan, const Input *input, char *copy)
+{
+	char	   *text = crmio_trim(copy);
+
 	if (plan->mapping->null_values != NIL && is_null_value(plan->mapping, text))
 		return NULL;
 	if (*text != '\0' && input->name_part != NAME_WHOLE)
@@ -77,6 +82,18 @@ crmio_row_text(const ImportPlan *plan, const ImportRow *row, const Input *input)
 		text = input->name_part == NAME_FIRST ? first : last;
 	}
 	return text != NULL && *text != '\0' ? text : NULL;
+}
+
+/*
+ * crmio_row_text
+ *		The text of an input in a row, trimmed; NULL if it is empty, or means it.
+ */
+char *
+crmio_row_text(const ImportPlan *plan, const ImportRow *row, const Input *input)
+{
+	const char *raw = raw_text(row, input);
+
+	return raw != NULL && *raw != '\0' ? clean_text(plan, input, pstrdup(raw)) : NULL;
 }
 
 /*
@@ -94,11 +111,18 @@ crmio_row_read(ImportPlan *plan, ImportRow *row)
 	foreach(lc, plan->inputs)
 	{
 		Input	   *input = lfirst(lc);
-		char	   *text = crmio_row_text(plan, row, input);
+		const char *raw = raw_text(row, input);
+		char	   *text;
 		ValueProblem problem;
 		bool		warn;
 
 		row->nulls[input->index] = true;
+		if (raw == NULL || *raw == '\0')
+			continue;
+		/* most values are copied by what reads them, so this copy need not stay */
+		resetStringInfo(&plan->scratch);
+		appendStringInfoString(&plan->scratch, raw);
+		text = clean_text(plan, input, plan->scratch.data);
 		if (text == NULL)
 			continue;
 		if (crmio_value_read(&input->reader, text, &row->values[input->index], &problem))

@@ -23,6 +23,13 @@
  */
 #define FIRST_BATCH_ROWS 5000
 
+/*
+ * The contexts that are filled and emptied batch by batch keep their first block, so
+ * that most of their memory is not given back and asked for again each time.  What
+ * is never touched costs nothing.
+ */
+#define BATCH_CONTEXT_SIZES	(Size) 32 * 1024 * 1024, (Size) 8 * 1024 * 1024, (Size) 32 * 1024 * 1024
+
 /* For how many rows there is room at first; it doubles as they come. */
 #define FIRST_ROWS 1024
 
@@ -218,8 +225,8 @@ crmio_session_start(MemoryContext context, const char *file, Jsonb *mapping, con
 	session->reader = crmio_reader_open(session->source, &session->mapping->reader);
 
 	import->context = context;
-	import->batch_context = AllocSetContextCreate(context, "crmio batch", ALLOCSET_DEFAULT_SIZES);
-	import->attempt_context = AllocSetContextCreate(context, "crmio attempt", ALLOCSET_DEFAULT_SIZES);
+	import->batch_context = AllocSetContextCreate(context, "crmio batch", BATCH_CONTEXT_SIZES);
+	import->attempt_context = AllocSetContextCreate(context, "crmio attempt", BATCH_CONTEXT_SIZES);
 	import->part_context = AllocSetContextCreate(context, "crmio part", ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&import->reasons);
 
@@ -275,6 +282,20 @@ take_row(Session *session, ImportRow *row, FileRow *file_row)
 }
 
 /*
+ * row_bytes
+ *		About how much memory a row takes: its fields, and once more as values.
+ */
+static Size
+row_bytes(const ImportPlan *plan, const ImportRow *row)
+{
+	Size		bytes = sizeof(ImportRow) + 8 * row->nfields + 64 * plan->ninputs;
+
+	for (int i = 0; i < row->nfields; i++)
+		bytes += 2 * strlen(row->fields[i]);
+	return bytes;
+}
+
+/*
  * crmio_session_read
  *		Reads the next batch of at most so many rows, fewer if they take more than
  *		crmio.batch_memory.  Returns how many; 0 at the end of the file.
@@ -284,6 +305,7 @@ crmio_session_read(Session *session, int max_rows)
 {
 	Import	   *import = &session->import;
 	Size		room = FIRST_ROWS;
+	Size		bytes = 0;
 	MemoryContext old;
 	FileRow		file_row;
 
@@ -315,8 +337,9 @@ crmio_session_read(Session *session, int max_rows)
 			import->rows = repalloc_huge(import->rows, sizeof(ImportRow) * room);
 		}
 		take_row(session, &import->rows[import->nrows], &file_row);
+		bytes += row_bytes(import->plan, &import->rows[import->nrows]);
 		import->nrows++;
-		if (MemoryContextMemAllocated(import->batch_context, false) > (Size) crmio_batch_memory * 1024)
+		if (bytes > (Size) crmio_batch_memory * 1024)
 			break;
 	}
 	MemoryContextSwitchTo(old);

@@ -122,10 +122,11 @@ create_insert(ImportPlan *plan, Writer *writer)
 	add_targets(plan, writer->insert_desc, nkeys + 1, NULL);
 	writer->insert =
 		crmio_statement_create(plan->context,
-							   psprintf("INSERT INTO %s (%s)%s SELECT %s FROM " BATCH_RELATION " RETURNING %s",
+							   psprintf("INSERT INTO %s (%s)%s SELECT %s FROM " BATCH_RELATION "%s%s",
 										plan->module->relation, columns.data,
-										nkeys > 0 ? " OVERRIDING SYSTEM VALUE" : "",
-										values.data, keys.data), false);
+										nkeys > 0 ? " OVERRIDING SYSTEM VALUE" : "", values.data,
+										plan->keys_are_kept ? "" : " RETURNING ",
+										plan->keys_are_kept ? "" : keys.data), false);
 }
 
 /*
@@ -309,6 +310,59 @@ new_value(const ImportRow *row, int target)
 }
 
 /*
+ * crmio_row_give_key
+ *		Gives a new record its key, once per row.
+ */
+void
+crmio_row_give_key(Import *import, ImportRow *row)
+{
+	ImportPlan *plan = import->plan;
+	MemoryContext old;
+	Datum	   *key;
+
+	if (plan->key_defaults == NULL || row->key_ahead != NULL)
+		return;
+	old = MemoryContextSwitchTo(import->batch_context);
+	key = palloc(sizeof(Datum) * plan->key->ncolumns);
+	for (int k = 0; k < plan->key->ncolumns; k++)
+	{
+		bool		isnull;
+
+		key[k] = ExecEvalExpr(plan->key_defaults[k], GetPerTupleExprContext(plan->estate), &isnull);
+		if (isnull)
+			ereport(ERROR,
+					(errcode(ERRCODE_NOT_NULL_VIOLATION),
+					 errmsg("the default of the key of table %s is null", plan->module->relation)));
+	}
+	row->key_ahead = key;
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * take_keys
+ *		The keys of the new records, as the INSERT returned them.  A view's trigger may
+ *		insert a record and not say its key.
+ */
+static void
+take_keys(Import *import, const Step *step, int nrows)
+{
+	const RecordKey *key = import->plan->key;
+	Datum	   *values = palloc(sizeof(Datum) * key->ncolumns);
+	bool	   *nulls = palloc(sizeof(bool) * key->ncolumns);
+
+	for (int i = 0; i < nrows; i++)
+	{
+		bool		known = true;
+
+		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
+		for (int k = 0; k < key->ncolumns; k++)
+			known &= !nulls[k];
+		import->rows[step->row_of[i]].key = known ? crmio_record_key_copy(key, values) : NULL;
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
  * insert_rows
  *		The new records, in the order of the index or of the file.
  */
@@ -334,6 +388,7 @@ insert_rows(Import *import, bool in_index_order)
 
 		if (index < writer->from || index >= writer->to || row->action != ROW_CREATE)
 			continue;
+		crmio_row_give_key(import, row);
 		for (int k = 0; k < nkeys; k++)
 			values[k] = row->key_ahead[k];
 		for (int t = 0; t < plan->ntargets; t++)
@@ -351,22 +406,10 @@ insert_rows(Import *import, bool in_index_order)
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("a trigger or rule of table %s did not insert the record",
 						plan->module->relation)));
-	{
-		Datum	   *key = palloc(sizeof(Datum) * plan->key->ncolumns);
-		bool	   *isnull = palloc(sizeof(bool) * plan->key->ncolumns);
-
-		for (int i = 0; i < nrows; i++)
-		{
-			bool		known = true;
-
-			/* a view's trigger may insert the record but not say its key */
-			heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, key, isnull);
-			for (int k = 0; k < plan->key->ncolumns; k++)
-				known &= !isnull[k];
-			import->rows[step->row_of[i]].key = known ? crmio_record_key_copy(plan->key, key) : NULL;
-		}
-	}
-	SPI_freetuptable(SPI_tuptable);
+	for (int i = 0; i < nrows && plan->keys_are_kept; i++)
+		import->rows[step->row_of[i]].key = import->rows[step->row_of[i]].key_ahead;
+	if (!plan->keys_are_kept)
+		take_keys(import, step, nrows);
 }
 
 /*
