@@ -13,17 +13,24 @@ EXTRA_CLEAN = sql/$(EXTENSION)--$(EXTVERSION).sql
 PG_CPPFLAGS = -I$(srcdir_or_dot)/src
 SHLIB_LINK = -lcsv
 
-REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
-REGRESS_OPTS = --inputdir=test --outputdir=test
-ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test --outputdir=test/output_iso
+REGRESS = $(patsubst $(srcdir_or_dot)/test/sql/%.sql,%,$(sort $(wildcard $(srcdir_or_dot)/test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=$(srcdir_or_dot)/test --outputdir=test
+ISOLATION = $(patsubst $(srcdir_or_dot)/test/specs/%.spec,%,$(sort $(wildcard $(srcdir_or_dot)/test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=$(srcdir_or_dot)/test --outputdir=test/output_iso
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 sql/$(EXTENSION)--$(EXTVERSION).sql: sql/$(EXTENSION).sql
+	@mkdir -p $(@D)
 	cp $< $@
+
+# a build outside of the source tree finds no folders for its objects
+$(OBJS): | object_folders
+object_folders:
+	@mkdir -p $(sort $(dir $(OBJS)))
+.PHONY: object_folders
 
 # The project's own checks, on Debian 12 or 13 as root or with sudo: each installs the packages
 # it misses and crmio itself, and uses a private PostgreSQL. `make installcheck` is PGXS's.

@@ -151,7 +151,7 @@ RETURNS pg_catalog.void
 AS 'MODULE_PATHNAME', 'crm_create_standard_modules'
 LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_create_standard_modules IS
-'Makes the tables people, accounts and tickets, owned by the caller, and registers the modules leads, contacts, accounts and tickets on them. schema_name: where; it is created if it does not exist. Errors: a table of that name exists, no right to create it.';
+'Makes the tables people, accounts and tickets, owned by the caller, and registers the modules leads, contacts, accounts and tickets on them. schema_name: where; it is created if it does not exist. Tables that are all there already are registered as they are. Errors: only some of them exist, a module of that name is registered, no right to create them.';
 
 CREATE FUNCTION @extschema@.crm_fields(
 	module pg_catalog.text,

@@ -169,16 +169,40 @@ crmio_derive_keys(Module *module, Relation rel, ModuleOptions *options)
 }
 
 /*
- * The column inside lower(column), or InvalidAttrNumber.
+ * The argument of a call of a function of one argument, below casts that change
+ * nothing; NULL if the expression is something else.
  */
-static AttrNumber
-lower_column(Node *node)
+static Node *
+argument_of(Node *node, Oid function)
 {
-	if (!IsA(node, FuncExpr) || ((FuncExpr *) node)->funcid != F_LOWER_TEXT)
-		return InvalidAttrNumber;
+	while (IsA(node, RelabelType))
+		node = (Node *) ((RelabelType *) node)->arg;
+	if (!IsA(node, FuncExpr) || ((FuncExpr *) node)->funcid != function)
+		return NULL;
 	node = linitial(((FuncExpr *) node)->args);
 	while (IsA(node, RelabelType))
 		node = (Node *) ((RelabelType *) node)->arg;
+	return node;
+}
+
+/*
+ * The column inside lower(column) or lower(btrim(column)), or InvalidAttrNumber.
+ */
+static AttrNumber
+lower_column(Node *node, bool *trimmed)
+{
+	Node	   *inner;
+
+	*trimmed = false;
+	node = argument_of(node, F_LOWER_TEXT);
+	if (node == NULL)
+		return InvalidAttrNumber;
+	inner = argument_of(node, F_BTRIM_TEXT);
+	if (inner != NULL)
+	{
+		*trimmed = true;
+		node = inner;
+	}
 	return IsA(node, Var) ? ((Var *) node)->varattno : InvalidAttrNumber;
 }
 
@@ -217,11 +241,16 @@ index_fields(Module *module, Relation index)
 
 		if (attnum == 0)
 		{
-			attnum = lower_column(lfirst(next));
+			bool		trimmed;
+
+			attnum = lower_column(lfirst(next), &trimmed);
 			next = lnext(expressions, next);
 			field = crmio_module_field_by_attnum(module, attnum);
 			if (field != NULL)
+			{
 				field->casefold = true;
+				field->casefold_trimmed = trimmed;
+			}
 		}
 		else
 			field = crmio_module_field_by_attnum(module, attnum);

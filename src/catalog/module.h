@@ -74,6 +74,7 @@ typedef struct Field
 	bool		not_null;
 	bool		has_default;	/* default expression or identity */
 	bool		casefold;		/* an index keeps it by lower(), or it is citext */
+	bool		casefold_trimmed;	/* by lower(btrim()) */
 	bool		cents;			/* money kept as an integer number of cents */
 	List	   *choices;		/* of Choice *, for KIND_CHOICE */
 	char	   *typed_column;	/* where "field.TYPE" goes (a typed list), or NULL */

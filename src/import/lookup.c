@@ -41,7 +41,7 @@
 /*
  * crmio_key_form
  *		How values of a field are compared.  Names compare case-insensitively in
- *		references; in a match they do if the module's unique index says so.
+ *		references; in a match they do if an index keeps them so.
  */
 KeyForm
 crmio_key_form(const Field *field, bool for_reference)
@@ -57,7 +57,9 @@ crmio_key_form(const Field *field, bool for_reference)
 			if (for_reference)
 				return KEY_LOWER_TRIM;
 			/* citext's own equality ignores case already */
-			return field->casefold && field->typid < FirstNormalObjectId ? KEY_LOWER : KEY_NATIVE;
+			if (!field->casefold || field->typid >= FirstNormalObjectId)
+				return KEY_NATIVE;
+			return field->casefold_trimmed ? KEY_LOWER_TRIM : KEY_LOWER;
 		default:
 			return KEY_NATIVE;
 	}

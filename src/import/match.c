@@ -201,7 +201,7 @@ crmio_match_created(Import *import, int row_index)
 				ctl.entrysize = sizeof(CreatedKey);
 				ctl.hcxt = CurrentMemoryContext;
 				run->created_keys[position] =
-					hash_create("crmio created keys", Min(run->to - run->from, 4096), &ctl,
+					hash_create("crmio created keys", run->to - run->from, &ctl,
 								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 			}
 			created = hash_search(run->created_keys[position], &hash, HASH_ENTER, &known);

@@ -134,8 +134,8 @@ crmio_merge_new(Import *import, ImportRow *row)
 {
 	ImportPlan *plan = import->plan;
 
-	row->new_values = palloc(sizeof(Datum) * plan->ntargets);
-	row->new_nulls = palloc(sizeof(bool) * plan->ntargets);
+	row->new_values = palloc((sizeof(Datum) + sizeof(bool)) * plan->ntargets);
+	row->new_nulls = (bool *) (row->new_values + plan->ntargets);
 	for (int i = 0; i < plan->ntargets; i++)
 	{
 		Target	   *target = &plan->targets[i];

@@ -106,8 +106,8 @@ crmio_row_read(ImportPlan *plan, ImportRow *row)
 {
 	ListCell   *lc;
 
-	row->values = palloc(sizeof(Datum) * plan->ninputs);
-	row->nulls = palloc(sizeof(bool) * plan->ninputs);
+	row->values = palloc((sizeof(Datum) + sizeof(bool)) * plan->ninputs);
+	row->nulls = (bool *) (row->values + plan->ninputs);
 	foreach(lc, plan->inputs)
 	{
 		Input	   *input = lfirst(lc);

@@ -286,13 +286,9 @@ take_row(Session *session, ImportRow *row, FileRow *file_row)
  *		About how much memory a row takes: its fields, and once more as values.
  */
 static Size
-row_bytes(const ImportPlan *plan, const ImportRow *row)
+row_bytes(const ImportPlan *plan, const FileRow *file_row)
 {
-	Size		bytes = sizeof(ImportRow) + 8 * row->nfields + 64 * plan->ninputs;
-
-	for (int i = 0; i < row->nfields; i++)
-		bytes += 2 * strlen(row->fields[i]);
-	return bytes;
+	return sizeof(ImportRow) + 2 * file_row->length + 8 * file_row->nfields + 64 * plan->ninputs;
 }
 
 /*
@@ -337,7 +333,7 @@ crmio_session_read(Session *session, int max_rows)
 			import->rows = repalloc_huge(import->rows, sizeof(ImportRow) * room);
 		}
 		take_row(session, &import->rows[import->nrows], &file_row);
-		bytes += row_bytes(import->plan, &import->rows[import->nrows]);
+		bytes += row_bytes(import->plan, &file_row);
 		import->nrows++;
 		if (bytes > (Size) crmio_batch_memory * 1024)
 			break;

@@ -36,6 +36,7 @@ fill_row(const CsvReader *self, FileRow *row)
 	memcpy(text, parser->data, parser->data_length);
 	text[parser->data_length] = '\0';
 	row->nfields = nfields;
+	row->length = parser->data_length;
 	row->fields = (char **) block;
 	for (i = 0; i < parser->nfields; i++)
 		row->fields[i] = text + parser->starts[i];

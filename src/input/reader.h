@@ -45,6 +45,7 @@ typedef struct FileRow
 	int64		line_number;	/* physical line on which the row starts */
 	int			nfields;		/* as many as the header has, when no error */
 	char	  **fields;			/* raw: untrimmed */
+	size_t		length;			/* bytes of all fields */
 	const char *error_code;		/* NULL, or the row can't be used */
 	char	   *error_reason;
 	char	   *error_column;	/* name of the column, or NULL */

@@ -4,6 +4,7 @@
 \pset border 1
 \pset footer off
 \pset null '-'
+\set ECHO queries
 \set accounts :folder '/accounts.csv'
 
 \echo

@@ -80,7 +80,7 @@ INSERT INTO oracle.module VALUES
 ('accounts', '{
 	"table": "crm.accounts",
 	"fields": {
-		"name": {"kind": "text", "not_null": true},
+		"name": {"kind": "text", "not_null": true, "casefold": true},
 		"domain": {"kind": "domain"}, "industry": {"kind": "text"}, "website": {"kind": "url"},
 		"phone": {"kind": "phone", "storage": "list", "column": "phones"},
 		"address": {"kind": "text", "storage": "address"},
@@ -225,7 +225,7 @@ CREATE FUNCTION oracle.compare_form(kind text, casefold boolean, value text) RET
 		WHEN kind IN ('email', 'domain') THEN lower(value)
 		WHEN kind = 'phone' THEN regexp_replace(value, '[^0-9]', '', 'g')
 		WHEN kind = 'number' THEN trim_scale(value::numeric)::text
-		WHEN kind = 'text' AND casefold THEN lower(value)
+		WHEN kind = 'text' AND casefold THEN lower(btrim(value))
 		ELSE value
 	END
 $$;
