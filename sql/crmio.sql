@@ -92,13 +92,15 @@ CREATE TABLE crmio.job_error_row (
 );
 COMMENT ON TABLE crmio.job_error_row IS 'the fields, as the file had them, of the rows that failed';
 
--- What is needed to undo a job.  Keys are text: one element per record, and for
--- a key of several columns one row literal per record.
+-- What is needed to undo a job.  Keys of one integer column are kept as ranges;
+-- others as text, one element per record: for several columns a row literal.
 CREATE TABLE crmio.job_created (
 	job_id pg_catalog.int8 NOT NULL,
 	batch pg_catalog.int8 NOT NULL,
 	module pg_catalog.text NOT NULL,
-	record_keys pg_catalog.text[] NOT NULL
+	key_ranges pg_catalog.int8multirange,
+	record_keys pg_catalog.text[],
+	CHECK (pg_catalog.num_nulls(key_ranges, record_keys) OPERATOR(pg_catalog.=) 1)
 );
 ALTER TABLE crmio.job_created ALTER COLUMN record_keys SET STORAGE EXTERNAL;
 CREATE INDEX job_created_job ON crmio.job_created (job_id, batch);

@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
@@ -28,11 +29,12 @@ typedef struct Sink
 	Statement  *write;
 } Sink;
 
-/* Keys created in one module since the last write. */
+/* Keys created in one module since the last write: integers, or text. */
 typedef struct CreatedKeys
 {
 	char	   *module;
-	Datum	   *keys;			/* text */
+	bool		integers;
+	Datum	   *keys;
 	int			nkeys;
 	int			room;
 } CreatedKeys;
@@ -293,11 +295,11 @@ crmio_joblog_error_row(JobLog *log, int64 row_number, int nfields, char **fields
 }
 
 /*
- * crmio_joblog_created
- *		Records the key of a record that the job created in a module.
+ * add_created
+ *		Keeps a key for the next write.
  */
-void
-crmio_joblog_created(JobLog *log, const char *module, const char *key)
+static void
+add_created(JobLog *log, const char *module, bool integer, Datum key)
 {
 	MemoryContext old = MemoryContextSwitchTo(log->created_context);
 	CreatedKeys *created = NULL;
@@ -312,6 +314,7 @@ crmio_joblog_created(JobLog *log, const char *module, const char *key)
 	{
 		created = palloc0(sizeof(CreatedKeys));
 		created->module = pstrdup(module);
+		created->integers = integer;
 		log->created = lappend(log->created, created);
 	}
 	if (created->nkeys == created->room)
@@ -321,8 +324,68 @@ crmio_joblog_created(JobLog *log, const char *module, const char *key)
 			repalloc_huge(created->keys, sizeof(Datum) * created->room) :
 			palloc(sizeof(Datum) * created->room);
 	}
-	created->keys[created->nkeys++] = CStringGetTextDatum(key);
+	created->keys[created->nkeys++] = integer ? key : datumCopy(key, false, -1);
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * crmio_joblog_created
+ *		Records the key of a record that the job created in a module.
+ */
+void
+crmio_joblog_created(JobLog *log, const char *module, const char *key)
+{
+	add_created(log, module, false, CStringGetTextDatum(key));
+}
+
+/*
+ * crmio_joblog_created_integer
+ *		The same for a key of one integer column.
+ */
+void
+crmio_joblog_created_integer(JobLog *log, const char *module, int64 key)
+{
+	add_created(log, module, true, Int64GetDatum(key));
+}
+
+/*
+ * compare_integers
+ *		For qsort.
+ */
+static int
+compare_integers(const void *a, const void *b)
+{
+	int64		left = DatumGetInt64(*(const Datum *) a);
+	int64		right = DatumGetInt64(*(const Datum *) b);
+
+	return left < right ? -1 : left > right;
+}
+
+/*
+ * key_ranges
+ *		Integer keys as the text of a multirange: keys that follow each other, as those
+ *		of a sequence do, take no room.
+ */
+static Datum
+key_ranges(CreatedKeys *created)
+{
+	StringInfoData ranges;
+
+	initStringInfo(&ranges);
+	qsort(created->keys, created->nkeys, sizeof(Datum), compare_integers);
+	appendStringInfoChar(&ranges, '{');
+	for (int i = 0; i < created->nkeys;)
+	{
+		int64		first = DatumGetInt64(created->keys[i]);
+		int64		last = first;
+
+		while (++i < created->nkeys && DatumGetInt64(created->keys[i]) <= last + 1)
+			last = DatumGetInt64(created->keys[i]);
+		appendStringInfo(&ranges, "%s[" INT64_FORMAT "," INT64_FORMAT "]",
+						 ranges.len > 1 ? "," : "", first, last);
+	}
+	appendStringInfoChar(&ranges, '}');
+	return CStringGetTextDatum(ranges.data);
 }
 
 /*
@@ -367,13 +430,23 @@ crmio_joblog_write(JobLog *log, int64 batch)
 	foreach(lc, log->created)
 	{
 		CreatedKeys *created = lfirst(lc);
-		Oid			types[4] = {INT8OID, INT8OID, TEXTOID, TEXTARRAYOID};
+		Oid			types[4] = {INT8OID, INT8OID, TEXTOID, created->integers ? TEXTOID : TEXTARRAYOID};
 		Datum		values[4] = {Int64GetDatum(log->job_id), Int64GetDatum(batch),
-			CStringGetTextDatum(created->module),
-		PointerGetDatum(construct_array(created->keys, created->nkeys, TEXTOID, -1, false, TYPALIGN_INT))};
+		CStringGetTextDatum(created->module)};
 
-		run_as_owner("INSERT INTO " CRMIO_SCHEMA ".job_created (job_id, batch, module, record_keys)"
-					 " VALUES ($1, $2, $3, $4)", 4, types, values, NULL);
+		if (created->integers)
+		{
+			values[3] = key_ranges(created);
+			run_as_owner("INSERT INTO " CRMIO_SCHEMA ".job_created (job_id, batch, module, key_ranges)"
+						 " VALUES ($1, $2, $3, $4::pg_catalog.int8multirange)", 4, types, values, NULL);
+		}
+		else
+		{
+			values[3] = PointerGetDatum(construct_array(created->keys, created->nkeys, TEXTOID, -1,
+														false, TYPALIGN_INT));
+			run_as_owner("INSERT INTO " CRMIO_SCHEMA ".job_created (job_id, batch, module, record_keys)"
+						 " VALUES ($1, $2, $3, $4)", 4, types, values, NULL);
+		}
 	}
 	write_sink(&log->changes);
 	crmio_joblog_drop_undo(log);

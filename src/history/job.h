@@ -59,6 +59,7 @@ extern JobLog *crmio_joblog_create(int64 job_id);
 extern void crmio_joblog_message(JobLog *log, const JobMessage *message);
 extern void crmio_joblog_error_row(JobLog *log, int64 row_number, int nfields, char **fields);
 extern void crmio_joblog_created(JobLog *log, const char *module, const char *key);
+extern void crmio_joblog_created_integer(JobLog *log, const char *module, int64 key);
 extern void crmio_joblog_changed(JobLog *log, int64 batch, const char *module, const char *key,
 								 Jsonb *old_values, Jsonb *new_values);
 extern void crmio_joblog_drop_undo(JobLog *log);

@@ -6,6 +6,7 @@
 
 #include "access/htup_details.h"
 #include "access/tupdesc.h"
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
@@ -112,6 +113,31 @@ crmio_record_key_copy(const RecordKey *key, const Datum *value)
 }
 
 /*
+ * key_integer
+ *		The key as an integer, if that is what it is.
+ */
+static bool
+key_integer(const RecordKey *key, const Datum *value, int64 *integer)
+{
+	if (key->ncolumns != 1)
+		return false;
+	switch (TupleDescAttr(key->desc, 0)->atttypid)
+	{
+		case INT2OID:
+			*integer = DatumGetInt16(value[0]);
+			return true;
+		case INT4OID:
+			*integer = DatumGetInt32(value[0]);
+			return true;
+		case INT8OID:
+			*integer = DatumGetInt64(value[0]);
+			return *integer < PG_INT64_MAX; /* a range ends before its upper bound */
+		default:
+			return false;
+	}
+}
+
+/*
  * crmio_record_key_text
  *		As history keeps it: the value of a single column, a row literal of several.
  */
@@ -159,4 +185,19 @@ crmio_key_is_indexed(const Module *module, const RecordKey *key)
 	indexed = crmio_statement_uses_index(statement, empty, "crmio_target");
 	crmio_rowset_free(empty);
 	return indexed;
+}
+
+/*
+ * crmio_log_created
+ *		A record was created: history keeps its key.
+ */
+void
+crmio_log_created(JobLog *log, const char *module, const RecordKey *key, const Datum *value)
+{
+	int64		integer;
+
+	if (key_integer(key, value, &integer))
+		crmio_joblog_created_integer(log, module, integer);
+	else
+		crmio_joblog_created(log, module, crmio_record_key_text(key, value));
 }

@@ -8,6 +8,7 @@
 #include "crmio.h"
 #include "catalog/module.h"
 #include "fmgr.h"
+#include "history/job.h"
 #include "utils/rel.h"
 
 typedef struct RecordKey
@@ -25,5 +26,8 @@ extern int	crmio_record_key_cmp(const RecordKey *key, const Datum *a, const Datu
 extern uint64 crmio_record_key_hash(const RecordKey *key, const Datum *value);
 extern Datum *crmio_record_key_copy(const RecordKey *key, const Datum *value);
 extern char *crmio_record_key_text(const RecordKey *key, const Datum *value);
+
+extern void crmio_log_created(JobLog *log, const char *module, const RecordKey *key,
+							  const Datum *value);
 
 #endif							/* CRMIO_RECORD_KEY_H */

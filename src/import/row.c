@@ -97,6 +97,29 @@ crmio_row_text(const ImportPlan *plan, const ImportRow *row, const Input *input)
 }
 
 /*
+ * read_plain_text
+ *		Most values are texts that need neither trimming nor checking: they are copied
+ *		as they are.  False if this one is not.
+ */
+static bool
+read_plain_text(const ImportPlan *plan, const Input *input, const char *raw, Datum *value)
+{
+	const ValueReader *reader = &input->reader;
+	size_t		length;
+
+	if (reader->kind != KIND_TEXT || !reader->is_text || reader->max_length > 0 ||
+		reader->check_domain || input->name_part != NAME_WHOLE ||
+		plan->mapping->null_values != NIL)
+		return false;
+	length = strlen(raw);
+	if (raw[0] <= ' ' || raw[length - 1] <= ' ' || IS_HIGHBIT_SET(raw[0]) ||
+		IS_HIGHBIT_SET(raw[length - 1]))
+		return false;
+	*value = PointerGetDatum(cstring_to_text_with_len(raw, length));
+	return true;
+}
+
+/*
  * crmio_row_read
  *		Fills in row->values.  Errors make the row unusable; under "invalid": "warn" an
  *		unusable value is left empty instead, where the record can do without.
@@ -119,7 +142,12 @@ crmio_row_read(ImportPlan *plan, ImportRow *row)
 		row->nulls[input->index] = true;
 		if (raw == NULL || *raw == '\0')
 			continue;
-		/* most values are copied by what reads them, so this copy need not stay */
+		if (read_plain_text(plan, input, raw, &row->values[input->index]))
+		{
+			row->nulls[input->index] = false;
+			continue;
+		}
+		/* what reads the value copies it, so this copy need not stay */
 		resetStringInfo(&plan->scratch);
 		appendStringInfoString(&plan->scratch, raw);
 		text = clean_text(plan, input, plan->scratch.data);

@@ -632,17 +632,17 @@ crmio_writer_written(Import *import)
 	for (int i = writer->from; i < writer->to; i++)
 	{
 		ImportRow  *row = &import->rows[i];
-		char	   *key_text;
 
 		if ((row->action != ROW_CREATE && row->action != ROW_UPDATE) || row->key == NULL)
 			continue;
-		row->key = key_after(plan, row);
+		if (row->action == ROW_UPDATE)
+			row->key = key_after(plan, row);
 		keys[n++] = row->key;
-		key_text = crmio_record_key_text(plan->key, row->key);
 		if (row->action == ROW_CREATE)
-			crmio_joblog_created(import->log, plan->module->name, key_text);
+			crmio_log_created(import->log, plan->module->name, plan->key, row->key);
 		else
-			crmio_joblog_changed(import->log, import->batch, plan->module->name, key_text,
+			crmio_joblog_changed(import->log, import->batch, plan->module->name,
+								 crmio_record_key_text(plan->key, row->key),
 								 changed_values(plan, row, true), changed_values(plan, row, false));
 	}
 	crmio_lookups_added(plan, plan->module->relid, n, keys);

@@ -40,7 +40,7 @@ SELECT * FROM problems;
 SELECT * FROM linked;
 SELECT name, domain, lifecycle_stage FROM crm.accounts ORDER BY id;
 -- what the job created is recorded for all modules
-SELECT module, record_keys FROM crmio.job_created WHERE job_id = (SELECT max(job_id) FROM crmio.job) ORDER BY module;
+SELECT module, key_ranges, record_keys FROM crmio.job_created WHERE job_id = (SELECT max(job_id) FROM crmio.job) ORDER BY module;
 -- fill_empty with an account already set makes none
 SELECT * FROM run(E'Email,Account Name\nj@x.com,Brand New\n', '{"module": "contacts", "auto_create": true}', 'update');
 SELECT * FROM run(E'Email,Account Name\nj@x.com,Brand New\n', '{"module": "contacts", "auto_create": true}', 'update:prefer_import');
