@@ -23,6 +23,16 @@ int			crmio_max_field_size = 16 * 1024;
 static char *job_id_setting = NULL;
 
 /*
+ * Sets a setting that anybody may set, until the current GUC nest level ends.
+ */
+void
+crmio_set_locally(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
  * Gives crmio.job_id a value until the current GUC nest level ends, by
  * AtEOXact_GUC or by abort; 0 makes it empty, as it is outside of imports.
  */
@@ -50,8 +60,7 @@ crmio_portable_output(void)
 	int			level = NewGUCNestLevel();
 
 	for (int i = 0; i < lengthof(settings); i++)
-		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+		crmio_set_locally(settings[i][0], settings[i][1]);
 	return level;
 }
 

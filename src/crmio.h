@@ -17,6 +17,9 @@
 /* The schema that holds crmio's own tables, whatever schema the user chose. */
 #define CRMIO_SCHEMA "crmio"
 
+/* The column that crm_error_csv adds; it is never mapped. */
+#define CRMIO_ERROR_REASON "_error_reason"
+
 /* Settings (crmio.c); units as the name of the setting's documentation. */
 extern int	crmio_batch_rows;		/* rows */
 extern int	crmio_batch_memory;		/* kB */
@@ -24,6 +27,7 @@ extern int	crmio_max_rows;			/* rows, 0 = no limit */
 extern int	crmio_max_file_size;	/* kB, 0 = no limit */
 extern int	crmio_max_field_size;	/* kB */
 
+extern void crmio_set_locally(const char *name, const char *value);
 extern void crmio_set_job_id(int64 job_id);
 extern int	crmio_portable_output(void);
 
@@ -85,6 +89,5 @@ extern bool crmio_json_is_array(const JsonbValue *value);
 extern const char *crmio_json_type_name(const JsonbValue *value);
 extern char *crmio_json_scalar_text(const JsonbValue *value);
 extern char *crmio_json_text(const JsonbValue *value);
-extern List *crmio_json_strings(const JsonbValue *value);
 
 #endif							/* CRMIO_H */

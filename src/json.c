@@ -117,35 +117,3 @@ crmio_json_text(const JsonbValue *value)
 		return JsonbToCString(NULL, value->val.binary.data, value->val.binary.len);
 	return crmio_json_scalar_text(value);
 }
-
-/*
- * A string, or an array of strings, as a List of char *: NIL for an empty array.
- * Anything else, null included, is an error; a caller that can name the key
- * better checks the type first.
- */
-List *
-crmio_json_strings(const JsonbValue *value)
-{
-	List	   *strings = NIL;
-	ListCell   *lc;
-
-	if (value->type == jbvString)
-		return list_make1(crmio_json_scalar_text(value));
-	if (!crmio_json_is_array(value))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("expected a string or an array of strings, found: %s",
-						crmio_json_type_name(value))));
-	foreach(lc, crmio_json_members(value->val.binary.data))
-	{
-		JsonMember *member = lfirst(lc);
-
-		if (member->value.type != jbvString)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("expected an array of strings, found in it: %s",
-							crmio_json_type_name(&member->value))));
-		strings = lappend(strings, crmio_json_scalar_text(&member->value));
-	}
-	return strings;
-}

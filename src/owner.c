@@ -66,9 +66,7 @@ crmio_become_owner(CrmioOwnerScope *scope)
 						   SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 	scope->guc_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
+	crmio_set_locally("search_path", "pg_catalog, pg_temp");
 }
 
 /*

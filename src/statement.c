@@ -8,13 +8,18 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_operator.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/queryenvironment.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "statement.h"
 
@@ -123,17 +128,6 @@ crmio_statement_create(MemoryContext context, const char *sql, bool use_indexes)
 }
 
 /*
- * set_planner
- *		Sets a planner setting until the current GUC nest level ends.
- */
-static void
-set_planner(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-}
-
-/*
  * begin_planning
  *		Settings under which statements are planned; AtEOXact_GUC ends them.
  *		They must not reach execution, where triggers run users' queries.
@@ -143,15 +137,15 @@ begin_planning(Statement *statement)
 {
 	int			level = NewGUCNestLevel();
 
-	set_planner("jit", "off");
+	crmio_set_locally("jit", "off");
 	if (statement->use_indexes)
 	{
-		set_planner("enable_seqscan", "off");
-		set_planner("enable_bitmapscan", "off");
-		set_planner("enable_hashjoin", "off");
-		set_planner("enable_mergejoin", "off");
-		set_planner("enable_memoize", "off");
-		set_planner("enable_material", "off");
+		crmio_set_locally("enable_seqscan", "off");
+		crmio_set_locally("enable_bitmapscan", "off");
+		crmio_set_locally("enable_hashjoin", "off");
+		crmio_set_locally("enable_mergejoin", "off");
+		crmio_set_locally("enable_memoize", "off");
+		crmio_set_locally("enable_material", "off");
 	}
 	return level;
 }
@@ -298,4 +292,26 @@ crmio_statement_uses_index(Statement *statement, RowSet *empty, const char *alia
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return found && indexed;
+}
+
+/*
+ * crmio_equality_sql
+ *		"left = right" with the type's own operator, whatever the search_path.
+ */
+char *
+crmio_equality_sql(const char *left, Oid typid, const char *right)
+{
+	TypeCacheEntry *type = lookup_type_cache(typid, TYPECACHE_EQ_OPR);
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(type->eq_opr));
+	Form_pg_operator op;
+	char	   *sql;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", type->eq_opr);
+	op = (Form_pg_operator) GETSTRUCT(tuple);
+	sql = psprintf("%s OPERATOR(%s.%s) %s", left,
+				   quote_identifier(get_namespace_name(op->oprnamespace)),
+				   NameStr(op->oprname), right);
+	ReleaseSysCache(tuple);
+	return sql;
 }

@@ -16,6 +16,9 @@
 /* The name under which a statement sees its rows. */
 #define BATCH_RELATION "crmio_batch"
 
+/* Alias of the module's table in all statements that crmio builds. */
+#define TARGET_ALIAS "crmio_target"
+
 typedef struct RowSet
 {
 	TupleDesc	tupdesc;
@@ -42,5 +45,7 @@ extern void crmio_statement_forget_plan(Statement *statement);
 extern void crmio_statement_run(Statement *statement, RowSet *rows);
 extern void crmio_statement_check_rights(Statement *statement, RowSet *empty);
 extern bool crmio_statement_uses_index(Statement *statement, RowSet *empty, const char *alias);
+
+extern char *crmio_equality_sql(const char *left, Oid typid, const char *right);
 
 #endif							/* CRMIO_STATEMENT_H */

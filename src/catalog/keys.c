@@ -299,17 +299,4 @@ crmio_derive_match(Module *module, Relation rel, ModuleOptions *options)
 	}
 	module->match = options->has_match ? options->match :
 		match != NIL ? list_make1(match) : NIL;
-
-	foreach(lc, module->match)
-	{
-		ListCell   *name;
-
-		foreach(name, (List *) lfirst(lc))
-		{
-			Field	   *field = crmio_module_field(module, lfirst(name));
-
-			if (field != NULL && field->casefold)
-				module->match_casefold = true;
-		}
-	}
 }

@@ -151,15 +151,6 @@ crmio_reference_module(List *registrations, Oid relid)
 }
 
 /*
- * The module that references to a table go to, or NULL if it has none.
- */
-char *
-crmio_module_of_relation(Oid relid)
-{
-	return crmio_reference_module(crmio_registrations(), relid);
-}
-
-/*
  * The names of all modules, as a List of char *.
  */
 List *

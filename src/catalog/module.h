@@ -102,7 +102,6 @@ typedef struct Module
 	List	   *fields;			/* of Field * */
 	List	   *match;			/* of List of char * (field paths), in order; NIL:
 								 * rows never match */
-	bool		match_casefold; /* text match fields compare by lower() */
 	List	   *required;		/* of List of char *: one of each must be mapped */
 	List	   *lookup;			/* of char *: fields that find a record, in order */
 	char	   *display;		/* field shown, and looked up, for a bare reference */
@@ -151,7 +150,6 @@ extern Module *crmio_module_load(const char *name, bool missing_ok);
 extern List *crmio_module_names(void);
 extern Field *crmio_module_field(const Module *module, const char *name);
 extern Field *crmio_module_field_by_attnum(const Module *module, AttrNumber attnum);
-extern char *crmio_module_of_relation(Oid relid);
 extern bool crmio_module_splits_name(const Module *module, Field **first_name,
 									 Field **last_name);
 extern const char *crmio_kind_name(FieldKind kind);

@@ -307,8 +307,11 @@ add_created(JobLog *log, const char *module, bool integer, Datum key)
 
 	foreach(lc, log->created)
 	{
-		if (strcmp(((CreatedKeys *) lfirst(lc))->module, module) == 0)
-			created = lfirst(lc);
+		CreatedKeys *candidate = lfirst(lc);
+
+		/* the largest integer is no end of a range, and so kept as text */
+		if (strcmp(candidate->module, module) == 0 && candidate->integers == integer)
+			created = candidate;
 	}
 	if (created == NULL)
 	{

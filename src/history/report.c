@@ -25,9 +25,6 @@ PG_FUNCTION_INFO_V1(crm_error_csv);
 /* Columns of crm_errors and crm_warnings. */
 #define MESSAGE_COLUMNS 7
 
-/* The column that crm_error_csv adds. */
-#define ERROR_REASON_COLUMN "_error_reason"
-
 /* How a job's file was written, to write its error rows likewise. */
 typedef struct JobFormat
 {
@@ -231,7 +228,7 @@ reason_position(Datum header)
 
 	deconstruct_array(DatumGetArrayTypeP(header), TEXTOID, -1, false, TYPALIGN_INT,
 					  &elements, &nulls, &n);
-	if (n > 0 && strcmp(crmio_trim(TextDatumGetCString(elements[n - 1])), ERROR_REASON_COLUMN) == 0)
+	if (n > 0 && strcmp(crmio_trim(TextDatumGetCString(elements[n - 1])), CRMIO_ERROR_REASON) == 0)
 		return n - 1;
 	return -1;
 }
@@ -261,7 +258,7 @@ crm_error_csv(PG_FUNCTION_ARGS)
 			format.header = without_reason(format.header, old_reason);
 		width = ArrayGetNItems(ARR_NDIM(DatumGetArrayTypeP(format.header)),
 							   ARR_DIMS(DatumGetArrayTypeP(format.header)));
-		value = CStringGetTextDatum(csv_line(&format, format.header, width, ERROR_REASON_COLUMN));
+		value = CStringGetTextDatum(csv_line(&format, format.header, width, CRMIO_ERROR_REASON));
 		tuplestore_putvalues(result->setResult, result->setDesc, &value, &isnull);
 	}
 	select_for_job("SELECT r.fields, pg_catalog.string_agg(m.reason, '; ' ORDER BY m.message_id)"

@@ -88,6 +88,7 @@ write_rows(Import *import, int from, int to, bool whole_batch, int *suspect)
 {
 	bool		keep = import->live_subxacts <
 		(whole_batch ? MAX_LIVE_SUBXACTS : MAX_LIVE_SUBXACTS_OF_PARTS);
+	bool		sorted = whole_batch && to - from > SORT_ROWS;
 	ErrorData  *error;
 	MemoryContext old;
 
@@ -98,7 +99,7 @@ write_rows(Import *import, int from, int to, bool whole_batch, int *suspect)
 		MemoryContextSwitchTo(old);
 		return NULL;
 	}
-	error = write_in_subxact(import, whole_batch && to - from > SORT_ROWS, keep);
+	error = write_in_subxact(import, sorted, keep);
 	if (error == NULL && !keep)
 	{
 		/* it is good: once more, to stay */
@@ -108,7 +109,7 @@ write_rows(Import *import, int from, int to, bool whole_batch, int *suspect)
 		error_context_stack = &callback;
 		crmio_writer_end(import);
 		(void) crmio_writer_begin(import, from, to);
-		crmio_writer_write(import, whole_batch && to - from > SORT_ROWS);
+		crmio_writer_write(import, sorted);
 		error_context_stack = callback.previous;
 	}
 	if (error == NULL)

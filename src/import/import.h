@@ -81,7 +81,6 @@ typedef struct Mapping
 } Mapping;
 
 extern Mapping *crmio_mapping_parse(Jsonb *json, const char *policy);
-extern List *crmio_match_parse(const JsonbValue *value);
 
 /*
  * plan.c: the mapping bound to a module and a file

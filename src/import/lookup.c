@@ -12,7 +12,6 @@
 #include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
-#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
@@ -28,9 +27,6 @@
 
 #include "import/lookup.h"
 #include "import/values.h"
-
-/* Alias of the module's table in all statements that crmio builds. */
-#define TARGET_ALIAS "crmio_target"
 
 /*
  * More records than this with one key are as good as this many: a row that matches
@@ -133,46 +129,6 @@ append_lists(StringInfo sql, const Lookup *lookup)
 }
 
 /*
- * crmio_equality_sql
- *		"left = right" with the type's own operator, whatever the search_path.
- */
-char *
-crmio_equality_sql(const char *left, Oid typid, const char *right)
-{
-	TypeCacheEntry *type = lookup_type_cache(typid, TYPECACHE_EQ_OPR);
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(type->eq_opr));
-	Form_pg_operator op;
-	char	   *sql;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", type->eq_opr);
-	op = (Form_pg_operator) GETSTRUCT(tuple);
-	sql = psprintf("%s OPERATOR(%s.%s) %s", left,
-				   quote_identifier(get_namespace_name(op->oprnamespace)),
-				   NameStr(op->oprname), right);
-	ReleaseSysCache(tuple);
-	return sql;
-}
-
-/*
- * append_key_condition
- *		Conditions that a record's key columns equal those of another relation.
- */
-static void
-append_key_condition(StringInfo sql, const Lookup *lookup, const char *alias, const char *prefix)
-{
-	for (int i = 0; i < lookup->module->nkeys; i++)
-	{
-		AttrNumber	attnum = lookup->module->key_attnums[i];
-		Oid			typid = TupleDescAttr(lookup->desc, attnum - 1)->atttypid;
-
-		appendStringInfo(sql, "%s%s", i > 0 ? " AND " : "",
-						 crmio_equality_sql(column_sql(lookup->desc, attnum), getBaseType(typid),
-								  psprintf("%s.%s%d", alias, prefix, i + 1)));
-	}
-}
-
-/*
  * find_sql
  *		The statement that finds the records of a batch of keys.  The subquery can't be
  *		pulled up, for its LIMIT: the planner looks each key up, in whatever order it
@@ -195,7 +151,7 @@ find_sql(const Lookup *lookup, bool lock)
 	{
 		appendStringInfo(&sql, " FROM %s crmio_keys JOIN %s " TARGET_ALIAS " ON ",
 						 lookup->keys_table, lookup->module->relation);
-		append_key_condition(&sql, lookup, "crmio_keys", "r");
+		crmio_append_key_condition(&sql, lookup->module, lookup->key, "crmio_keys");
 	}
 	else
 		appendStringInfo(&sql, " FROM %s " TARGET_ALIAS, lookup->module->relation);
@@ -416,7 +372,7 @@ build_keys_table(Lookup *lookup, MemoryContext context)
 
 	/* the same expressions, for the records that the import writes */
 	appendStringInfoString(&insert, " JOIN " BATCH_RELATION " ON ");
-	append_key_condition(&insert, lookup, BATCH_RELATION, "r");
+	crmio_append_key_condition(&insert, lookup->module, lookup->key, BATCH_RELATION);
 	append_lists(&insert, lookup);
 	lookup->add_keys = crmio_statement_create(context, insert.data, true);
 }

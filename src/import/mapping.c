@@ -191,12 +191,12 @@ read_static(Mapping *mapping, const char *key, const JsonbValue *value)
 }
 
 /*
- * crmio_match_parse
+ * parse_match
  *		["email"], or a list of such lists; returns a List of Lists of char *.
  *		NULL on a value of another shape.  An empty list is NIL: nothing matches.
  */
-List *
-crmio_match_parse(const JsonbValue *value)
+static List *
+parse_match(const JsonbValue *value)
 {
 	List	   *alternatives = NIL;
 	List	   *plain = NIL;
@@ -236,7 +236,7 @@ read_match(Mapping *mapping, const char *key, const JsonbValue *value)
 	if (!crmio_json_is_array(value))
 		wrong_type(key, value, "a list of fields, or a list of such lists");
 	mapping->match_given = true;
-	mapping->match = crmio_match_parse(value);
+	mapping->match = parse_match(value);
 }
 
 static void

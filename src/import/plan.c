@@ -11,9 +11,6 @@
 
 #include "import/import.h"
 
-/* The column that crm_error_csv adds. */
-#define ERROR_REASON_COLUMN "_error_reason"
-
 /*
  * resolve_path
  *		A field path of the module; an unknown one is an error.
@@ -150,7 +147,7 @@ map_given_columns(ImportPlan *plan, const Reader *reader)
 		if (column->paths != NIL && position == reader->error_reason_column)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("column \"%s\" can't be mapped", ERROR_REASON_COLUMN),
+					 errmsg("column \"%s\" can't be mapped", CRMIO_ERROR_REASON),
 					 errdetail("It holds the reasons that crm_error_csv wrote.")));
 		paths[position] = list_concat(paths[position], column->paths);
 	}

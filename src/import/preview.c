@@ -32,8 +32,8 @@ typedef struct Preview
 
 /*
  * readable_columns
- *		The columns of the table that the caller may read, as arguments of
- *		jsonb_build_object.
+ *		The columns of the table that the caller may read, as a query of their names and
+ *		values.
  */
 static char *
 readable_columns(const ImportPlan *plan)
@@ -49,7 +49,7 @@ readable_columns(const ImportPlan *plan)
 			(!all && pg_attribute_aclcheck(plan->module->relid, att->attnum, GetUserId(),
 										   ACL_SELECT) != ACLCHECK_OK))
 			continue;
-		columns = lappend(columns, psprintf("SELECT %s AS key, pg_catalog.to_jsonb(crmio_target.%s) AS value",
+		columns = lappend(columns, psprintf("SELECT %s AS key, pg_catalog.to_jsonb(" TARGET_ALIAS ".%s) AS value",
 											quote_literal_cstr(NameStr(att->attname)),
 											quote_identifier(NameStr(att->attname))));
 	}
@@ -68,15 +68,9 @@ fetch_statement(const ImportPlan *plan)
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT (SELECT pg_catalog.jsonb_object_agg(key, value) FROM (%s) crmio_columns)"
-					 " FROM %s crmio_target, " BATCH_RELATION " WHERE ",
+					 " FROM %s " TARGET_ALIAS ", " BATCH_RELATION " WHERE ",
 					 readable_columns(plan), plan->module->relation);
-	for (int i = 0; i < plan->key->ncolumns; i++)
-		appendStringInfo(&sql, "%s%s", i > 0 ? " AND " : "",
-						 crmio_equality_sql(psprintf("crmio_target.%s",
-													 quote_identifier(get_attname(plan->module->relid,
-																				  plan->key->attnums[i], false))),
-											TupleDescAttr(plan->key->desc, i)->atttypid,
-											psprintf(BATCH_RELATION ".r%d", i + 1)));
+	crmio_append_key_condition(&sql, plan->module, plan->key, BATCH_RELATION);
 	return crmio_statement_create(plan->context, sql.data, true);
 }
 

@@ -9,15 +9,14 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "funcapi.h"
-#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
-#include "import/lookup.h"
 #include "import/record_key.h"
+#include "statement.h"
 
 /*
  * crmio_record_key_create
@@ -156,6 +155,26 @@ crmio_record_key_text(const RecordKey *key, const Datum *value)
 }
 
 /*
+ * crmio_append_key_condition
+ *		Conditions that the key of a record of the module's table equals the columns r1,
+ *		r2, ... of another relation.
+ */
+void
+crmio_append_key_condition(StringInfo sql, const Module *module, const RecordKey *key,
+						   const char *alias)
+{
+	for (int i = 0; i < key->ncolumns; i++)
+	{
+		const char *column = quote_identifier(get_attname(module->relid, key->attnums[i], false));
+
+		appendStringInfo(sql, "%s%s", i > 0 ? " AND " : "",
+						 crmio_equality_sql(psprintf(TARGET_ALIAS ".%s", column),
+											TupleDescAttr(key->desc, i)->atttypid,
+											psprintf("%s.r%d", alias, i + 1)));
+	}
+}
+
+/*
  * crmio_key_is_indexed
  *		Does an index find a record by its key?  Decided by a plan, so it is right for
  *		partitioned tables and views too.
@@ -169,20 +188,12 @@ crmio_key_is_indexed(const Module *module, const RecordKey *key)
 	bool		indexed;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT 1 FROM " BATCH_RELATION " CROSS JOIN LATERAL (SELECT 1 FROM %s crmio_target WHERE ",
+	appendStringInfo(&sql, "SELECT 1 FROM " BATCH_RELATION " CROSS JOIN LATERAL (SELECT 1 FROM %s " TARGET_ALIAS " WHERE ",
 					 module->relation);
-	for (int i = 0; i < key->ncolumns; i++)
-	{
-		const char *column = quote_identifier(get_attname(module->relid, key->attnums[i], false));
-
-		appendStringInfo(&sql, "%s%s", i > 0 ? " AND " : "",
-						 crmio_equality_sql(psprintf("crmio_target.%s", column),
-											TupleDescAttr(key->desc, i)->atttypid,
-											psprintf(BATCH_RELATION ".r%d", i + 1)));
-	}
+	crmio_append_key_condition(&sql, module, key, BATCH_RELATION);
 	appendStringInfoString(&sql, " OFFSET 0) crmio_found");
 	statement = crmio_statement_create(CurrentMemoryContext, sql.data, true);
-	indexed = crmio_statement_uses_index(statement, empty, "crmio_target");
+	indexed = crmio_statement_uses_index(statement, empty, TARGET_ALIAS);
 	crmio_rowset_free(empty);
 	return indexed;
 }

@@ -9,6 +9,7 @@
 #include "catalog/module.h"
 #include "fmgr.h"
 #include "history/job.h"
+#include "lib/stringinfo.h"
 #include "utils/rel.h"
 
 typedef struct RecordKey
@@ -21,6 +22,8 @@ typedef struct RecordKey
 } RecordKey;
 
 extern RecordKey *crmio_record_key_create(MemoryContext context, const Module *module, Relation rel);
+extern void crmio_append_key_condition(StringInfo sql, const Module *module, const RecordKey *key,
+									   const char *alias);
 extern bool crmio_key_is_indexed(const Module *module, const RecordKey *key);
 extern int	crmio_record_key_cmp(const RecordKey *key, const Datum *a, const Datum *b);
 extern uint64 crmio_record_key_hash(const RecordKey *key, const Datum *value);

@@ -148,7 +148,7 @@ find_update(ImportPlan *plan, Writer *writer, const bool *columns)
 		if (memcmp(update->columns, columns, sizeof(bool) * plan->ntargets) == 0)
 			return update;
 	}
-	/* what was used longest ago can be planned again */
+	/* what was made longest ago is planned again when it is needed */
 	if (list_length(writer->updates) >= MAX_UPDATE_PLANS)
 		crmio_statement_forget_plan(((UpdateStatement *) list_nth(writer->updates,
 																  list_length(writer->updates) - MAX_UPDATE_PLANS))->statement);
@@ -158,7 +158,7 @@ find_update(ImportPlan *plan, Writer *writer, const bool *columns)
 	update->columns = palloc(sizeof(bool) * plan->ntargets);
 	memcpy(update->columns, columns, sizeof(bool) * plan->ntargets);
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "UPDATE %s AS crmio_target SET ", plan->module->relation);
+	appendStringInfo(&sql, "UPDATE %s AS " TARGET_ALIAS " SET ", plan->module->relation);
 	for (int i = 0; i < plan->ntargets; i++)
 	{
 		if (columns[i])
@@ -166,13 +166,7 @@ find_update(ImportPlan *plan, Writer *writer, const bool *columns)
 							 quote_identifier(plan->targets[i].column), i + 1);
 	}
 	appendStringInfoString(&sql, " FROM " BATCH_RELATION " WHERE ");
-	for (int i = 0; i < plan->key->ncolumns; i++)
-		appendStringInfo(&sql, "%s%s", i > 0 ? " AND " : "",
-						 crmio_equality_sql(psprintf("crmio_target.%s",
-													 quote_identifier(get_attname(plan->module->relid,
-																				  plan->key->attnums[i], false))),
-											TupleDescAttr(plan->key->desc, i)->atttypid,
-											psprintf(BATCH_RELATION ".r%d", i + 1)));
+	crmio_append_key_condition(&sql, plan->module, plan->key, BATCH_RELATION);
 	update->desc = CreateTemplateTupleDesc(plan->key->ncolumns + ncolumns);
 	for (int i = 0; i < plan->key->ncolumns; i++)
 		TupleDescCopyEntry(update->desc, i + 1, plan->key->desc, i + 1);
@@ -518,24 +512,30 @@ crmio_writer_suspect(const Import *import)
 }
 
 /*
+ * end_step
+ *		Frees the rows of a statement.
+ */
+static void
+end_step(Step *step)
+{
+	if (step->rows != NULL)
+		crmio_rowset_free(step->rows);
+	step->rows = NULL;
+}
+
+/*
  * crmio_writer_end
- *		Frees the rows: they may be in files, which do not go with a memory context.
+ *		Frees all rows: they may be in files, which do not go with a memory context.
  */
 void
 crmio_writer_end(Import *import)
 {
 	Writer	   *writer = import->writer;
-	int			nreferences = list_length(import->plan->references);
 
-	for (int i = 0; i < nreferences + 2; i++)
-	{
-		Step	   *step = i < nreferences ? &writer->references[i] :
-		i == nreferences ? &writer->creation : &writer->change;
-
-		if (step->rows != NULL)
-			crmio_rowset_free(step->rows);
-		step->rows = NULL;
-	}
+	for (int i = 0; i < list_length(import->plan->references); i++)
+		end_step(&writer->references[i]);
+	end_step(&writer->creation);
+	end_step(&writer->change);
 }
 
 /*

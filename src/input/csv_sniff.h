@@ -7,9 +7,6 @@
 
 #include "input/csv_parser.h"
 
-/* The name of the last column of the file that crm_error_csv makes. */
-#define CRMIO_ERROR_REASON	"_error_reason"
-
 typedef struct CsvLayout
 {
 	char		delimiter;

@@ -111,6 +111,11 @@ ALTER TABLE numbered ALTER id SET DEFAULT next_id();
 SELECT crm_register_module('numbered', 'numbered');
 RESET crmio.batch_rows;
 SELECT created, errored FROM crm_import(crm_upload('x', E'name\nA\nB\nC\n'), '{"module": "numbered", "columns": {"name": "name"}, "match": []}');
+-- the largest key is in the history too
+CREATE TABLE numbers (n bigint PRIMARY KEY);
+SELECT crm_register_module('numbers', 'numbers');
+SELECT created FROM crm_import(crm_upload('x', E'n\n9223372036854775807\n5\n6\n'), '{"module": "numbers"}');
+SELECT key_ranges, record_keys FROM crmio.job_created WHERE module = 'numbers' ORDER BY key_ranges;
 
 -- json of another shape is not lost by filling what is empty
 CREATE TABLE shape (id int PRIMARY KEY, phones jsonb, address jsonb, custom jsonb);
