@@ -51,4 +51,13 @@
 #define crmio_database_aclcheck(database, role, mode) pg_database_aclcheck(database, role, mode)
 #endif
 
+/* 16 can insert into the summarizing indexes only, which is for updates. */
+#if PG_VERSION_NUM >= 160000
+#define CRMIO_INSERT_INDEX_TUPLES(result, slot, estate) \
+	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false)
+#else
+#define CRMIO_INSERT_INDEX_TUPLES(result, slot, estate) \
+	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)
+#endif
+
 #endif							/* CRMIO_COMPAT_H */

@@ -435,7 +435,9 @@ ascii_digits(char *phone)
 bool
 crmio_lookup_key(const LookupField *field, Oid value_type, Datum value, Datum *key)
 {
+	char	   *written;
 	char	   *string;
+	bool		any;
 
 	if (field->form == KEY_NATIVE)
 	{
@@ -443,26 +445,28 @@ crmio_lookup_key(const LookupField *field, Oid value_type, Datum value, Datum *k
 		return true;
 	}
 	if (value_type == TEXTOID || value_type == VARCHAROID)
-		string = TextDatumGetCString(value);
+		written = TextDatumGetCString(value);
 	else
 	{
 		Oid			output;
 		bool		varlena;
 
 		getTypeOutputInfo(value_type, &output, &varlena);
-		string = OidOutputFunctionCall(output, value);
+		written = OidOutputFunctionCall(output, value);
 	}
 
 	if (field->form == KEY_DIGITS)
-		string = ascii_digits(string);
+		string = ascii_digits(written);
 	else
-	{
-		if (field->form == KEY_LOWER_TRIM)
-			string = crmio_trim(string);
-		string = crmio_lower(string, field->collation);
-	}
+		string = crmio_lower(field->form == KEY_LOWER_TRIM ? crmio_trim(written) : written,
+							 field->collation);
+	any = *string != '\0';
 	*key = CStringGetTextDatum(string);
-	return *string != '\0';
+	/* there are as many as rows, in the memory of the batch */
+	if (string != written)
+		pfree(string);
+	pfree(written);
+	return any;
 }
 
 /*
@@ -480,10 +484,12 @@ crmio_lookup_keys(const Lookup *lookup, int nrows)
 	return keys;
 }
 
-/* For sorting keys: text by its first bytes, anything else as it comes. */
+/* For sorting keys: text by its bytes, of which the first stand ahead; anything else as it comes. */
 typedef struct SortKey
 {
 	uint64		prefix;
+	const char *rest;			/* of a text that is longer than the prefix, or NULL */
+	int			rest_len;
 	int			position;
 } SortKey;
 
@@ -492,10 +498,15 @@ compare_sort_keys(const void *a, const void *b)
 {
 	const SortKey *left = a;
 	const SortKey *right = b;
+	int			order = 0;
 
 	if (left->prefix != right->prefix)
 		return left->prefix < right->prefix ? -1 : 1;
-	return left->position < right->position ? -1 : 1;
+	if (left->rest != NULL && right->rest != NULL)
+		order = memcmp(left->rest, right->rest, Min(left->rest_len, right->rest_len));
+	if (order == 0)
+		order = left->rest_len - right->rest_len;
+	return order != 0 ? order : left->position - right->position;
 }
 
 /*
@@ -515,16 +526,24 @@ crmio_lookup_order(const Lookup *lookup, const LookupKeys *keys)
 		Datum		key = keys->values[(Size) i * lookup->nfields];
 
 		sort[i].position = i;
+		sort[i].rest = NULL;
+		sort[i].rest_len = 0;
 		if (!keys->present[i])
 			sort[i].prefix = PG_UINT64_MAX;
 		else if (lookup->fields[0].typid == TEXTOID)
 		{
 			unsigned char bytes[sizeof(uint64)] = {0};
 			text	   *value = DatumGetTextPP(key);
+			int			len = VARSIZE_ANY_EXHDR(value);
 
-			memcpy(bytes, VARDATA_ANY(value), Min(VARSIZE_ANY_EXHDR(value), sizeof(bytes)));
+			memcpy(bytes, VARDATA_ANY(value), Min(len, sizeof(bytes)));
 			memcpy(&sort[i].prefix, bytes, sizeof(bytes));
 			sort[i].prefix = pg_ntoh64(sort[i].prefix);
+			if (len > sizeof(bytes))
+			{
+				sort[i].rest = VARDATA_ANY(value) + sizeof(bytes);
+				sort[i].rest_len = len - sizeof(bytes);
+			}
 		}
 		else if (TupleDescAttr(lookup->batch_desc, 1)->attbyval)
 			sort[i].prefix = (uint64) key;

@@ -19,9 +19,10 @@
 
 /*
  * The first batch is small, so that a large file shows progress soon; each next
- * one is twice as large, up to crmio.batch_rows.
+ * one is so many times as large, up to crmio.batch_rows.
  */
 #define FIRST_BATCH_ROWS 5000
+#define BATCH_GROWTH 4
 
 /*
  * The contexts that are filled and emptied batch by batch keep their first block, so
@@ -391,7 +392,7 @@ crmio_session_batch(Session *session)
 	error_context_stack = &callback;
 	crmio_set_job_id(import->job_id);
 	crmio_session_read(session, Min(session->next_batch, crmio_batch_rows));
-	session->next_batch = Min(session->next_batch * 2, crmio_batch_rows);
+	session->next_batch = Min((int64) session->next_batch * BATCH_GROWTH, crmio_batch_rows);
 	if (import->nrows > 0)
 		crmio_batch_process(import);
 	check_counts(session);

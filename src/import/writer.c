@@ -1,7 +1,8 @@
 /*
  * writer.c
  *	  Writes the decided rows of a run: records for references, new records, changed
- *	  records, by one statement each.
+ *	  records, by one statement each; new records of a plain table go into it without
+ *	  one (table_insert.c).
  *
  * batch.c calls the parts in order: begin, write (in a subtransaction), and then
  * written, or suspect if a statement failed.  The rows of the statements are kept
@@ -17,6 +18,7 @@
 #include "utils/lsyscache.h"
 
 #include "import/import.h"
+#include "import/table_insert.h"
 
 /* How many UPDATE statements, each of its own columns, stay planned. */
 #define MAX_UPDATE_PLANS 32
@@ -36,14 +38,16 @@ typedef struct UpdateStatement
 /* The rows of a statement, and which rows of the batch they are. */
 typedef struct Step
 {
-	RowSet	   *rows;			/* NULL: nothing to do */
-	int		   *row_of;
+	int		   *row_of;			/* NULL: nothing to do */
+	int			nrows;
+	RowSet	   *rows;			/* NULL: they go into the table without a statement */
 } Step;
 
 typedef struct Writer
 {
 	Statement  *insert;
 	TupleDesc	insert_desc;
+	TableInsert *table;			/* NULL: all records go in by the statement */
 	List	   *updates;		/* of UpdateStatement * */
 	bool		key_is_indexed;	/* an index serves the key of the records */
 	/* of the rows at hand */
@@ -220,6 +224,7 @@ crmio_writer_create(ImportPlan *plan)
 
 	writer->references = palloc0(sizeof(Step) * (list_length(plan->references) + 1));
 	create_insert(plan, writer);
+	writer->table = crmio_table_insert_create(plan);
 	writer->key_is_indexed = crmio_key_is_indexed(plan->module, plan->key);
 	check_rights(plan, writer);
 	MemoryContextSwitchTo(old);
@@ -233,8 +238,9 @@ crmio_writer_create(ImportPlan *plan)
 static void
 begin_step(Step *step, RowSet *rows, int nrows)
 {
+	step->row_of = palloc(sizeof(int) * nrows);
+	step->nrows = nrows;
 	step->rows = rows;
-	step->row_of = palloc(sizeof(int) * Max(nrows, 1));
 }
 
 /*
@@ -276,13 +282,15 @@ crmio_writer_begin(Import *import, int from, int to)
 		Reference  *reference = lfirst(lc);
 		List	   *created = run->created[reference->index];
 
-		writer->references[reference->index].rows = NULL;
+		memset(&writer->references[reference->index], 0, sizeof(Step));
 		if (created != NIL)
 			begin_step(&writer->references[reference->index], crmio_ref_writer_rows(reference),
 					   list_length(created));
 	}
 	if (creations > 0)
-		begin_step(&writer->creation, crmio_rowset_create(writer->insert_desc), creations);
+		begin_step(&writer->creation,
+				   writer->table && crmio_table_insert_serves(writer->table) ? NULL :
+				   crmio_rowset_create(writer->insert_desc), creations);
 	if (changes > 0)
 	{
 		writer->update = find_update(plan, writer, columns);
@@ -338,13 +346,13 @@ crmio_row_give_key(Import *import, ImportRow *row)
  *		insert a record and not say its key.
  */
 static void
-take_keys(Import *import, const Step *step, int nrows)
+take_keys(Import *import, const Step *step)
 {
 	const RecordKey *key = import->plan->key;
 	Datum	   *values = palloc(sizeof(Datum) * key->ncolumns);
 	bool	   *nulls = palloc(sizeof(bool) * key->ncolumns);
 
-	for (int i = 0; i < nrows; i++)
+	for (int i = 0; i < step->nrows; i++)
 	{
 		bool		known = true;
 
@@ -354,6 +362,27 @@ take_keys(Import *import, const Step *step, int nrows)
 		import->rows[step->row_of[i]].key = known ? crmio_record_key_copy(key, values) : NULL;
 	}
 	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * run_insert
+ *		The statement that inserts the new records.
+ */
+static void
+run_insert(Import *import)
+{
+	ImportPlan *plan = import->plan;
+	Writer	   *writer = import->writer;
+	Step	   *step = &writer->creation;
+
+	crmio_statement_run(writer->insert, step->rows);
+	if (SPI_processed != step->nrows)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("a trigger or rule of table %s did not insert the record",
+						plan->module->relation)));
+	if (!plan->keys_are_kept)
+		take_keys(import, step);
 }
 
 /*
@@ -375,6 +404,8 @@ insert_rows(Import *import, bool in_index_order)
 	Datum	   *values = palloc(sizeof(Datum) * (nkeys + plan->ntargets));
 	bool	   *nulls = palloc0(sizeof(bool) * (nkeys + plan->ntargets));
 
+	if (step->rows == NULL)
+		crmio_table_insert_begin(writer->table);
 	for (int i = first; i < last; i++)
 	{
 		int			index = run->from + (sorted ? run->order[i] : i);
@@ -383,6 +414,7 @@ insert_rows(Import *import, bool in_index_order)
 		if (index < writer->from || index >= writer->to || row->action != ROW_CREATE)
 			continue;
 		crmio_row_give_key(import, row);
+		row->key = row->key_ahead;
 		for (int k = 0; k < nkeys; k++)
 			values[k] = row->key_ahead[k];
 		for (int t = 0; t < plan->ntargets; t++)
@@ -390,20 +422,16 @@ insert_rows(Import *import, bool in_index_order)
 			values[nkeys + t] = new_value(row, t);
 			nulls[nkeys + t] = row->new_nulls[t] && !(row->new_refs && row->new_refs[t]);
 		}
-		crmio_rowset_add(step->rows, values, nulls);
 		step->row_of[nrows++] = index;
+		if (step->rows == NULL)
+			crmio_table_insert_row(writer->table, values, nulls);
+		else
+			crmio_rowset_add(step->rows, values, nulls);
 	}
-
-	crmio_statement_run(writer->insert, step->rows);
-	if (SPI_processed != nrows)
-		ereport(ERROR,
-				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("a trigger or rule of table %s did not insert the record",
-						plan->module->relation)));
-	for (int i = 0; i < nrows && plan->keys_are_kept; i++)
-		import->rows[step->row_of[i]].key = import->rows[step->row_of[i]].key_ahead;
-	if (!plan->keys_are_kept)
-		take_keys(import, step, nrows);
+	if (step->rows == NULL)
+		crmio_table_insert_end(writer->table);
+	else
+		run_insert(import);
 }
 
 /*
@@ -473,18 +501,18 @@ crmio_writer_write(Import *import, bool in_index_order)
 		Reference  *reference = lfirst(lc);
 		Step	   *step = &writer->references[reference->index];
 
-		if (step->rows == NULL)
+		if (step->row_of == NULL)
 			continue;
 		writer->current = step;
 		crmio_ref_writer_write(import, reference, writer->from, writer->to,
 							   step->rows, step->row_of);
 	}
-	if (writer->creation.rows != NULL)
+	if (writer->creation.row_of != NULL)
 	{
 		writer->current = &writer->creation;
 		insert_rows(import, in_index_order);
 	}
-	if (writer->change.rows != NULL)
+	if (writer->change.row_of != NULL)
 	{
 		writer->current = &writer->change;
 		update_rows(import);
@@ -505,8 +533,9 @@ crmio_writer_suspect(const Import *import)
 
 	if (step == NULL || import->writer->in_index_order)
 		return -1;
-	taken = crmio_rowset_rows_taken(step->rows);
-	if (taken == 0 || taken == step->rows->nrows)
+	taken = step->rows ? crmio_rowset_rows_taken(step->rows) :
+		crmio_table_insert_rows_taken(import->writer->table);
+	if (taken == 0 || taken == step->nrows)
 		return -1;
 	return step->row_of[taken - 1];
 }
@@ -626,7 +655,7 @@ crmio_writer_written(Import *import)
 	{
 		Reference  *reference = lfirst(lc);
 
-		if (writer->references[reference->index].rows != NULL)
+		if (writer->references[reference->index].row_of != NULL)
 			crmio_ref_writer_written(import, reference, writer->from, writer->to);
 	}
 	for (int i = writer->from; i < writer->to; i++)

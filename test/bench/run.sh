@@ -2,7 +2,7 @@
 # test/bench/run.sh: builds and installs crmio, starts a private cluster with sensible
 # settings and runs run.py in it; see there for what is measured. Environment:
 #   BENCH_ROWS   rows of the file (1000000)
-#   BENCH_RUNS   runs of each case; the median counts (3)
+#   BENCH_RUNS   rounds of all cases; the median counts (3)
 #   BENCH_ONLY   only these cases, such as "crm_new copy" (all)
 
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
@@ -33,5 +33,8 @@ END
 export PATH="$bindir:$PATH"
 as_user mkdir "$work/files"
 set -m							# killed as one when interrupted
-as_user "$python" "$work/src/test/bench/run.py" "$work/files" "$work/data" &
+as_user "$python" "$work/src/test/bench/run.py" speed "$work/files" "$work/data" &
+wait $!
+as_user "$bindir/pg_ctl" -D "$work/data" -o "-c shared_buffers=16MB" -l "$work/server.log" -w restart >/dev/null
+as_user "$python" "$work/src/test/bench/run.py" memory "$work/files" "$work/data" &
 wait $!
