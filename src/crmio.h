@@ -40,6 +40,7 @@ extern const char *crmio_closest(const char *name, List *candidates);
 extern char *crmio_trim(char *text);
 extern bool crmio_is_blank(const char *text);
 extern char *crmio_lower(const char *text, Oid collation);
+extern text *crmio_lower_text(const char *bytes, size_t length, Oid collation);
 extern char *crmio_join(List *strings, const char *separator);
 
 /*

@@ -12,6 +12,7 @@
 #include "catalog/pg_collation.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "utils/builtins.h"
 #include "utils/formatting.h"
 #include "utils/varlena.h"
 
@@ -242,6 +243,34 @@ crmio_lower(const char *text, Oid collation)
 		return result;
 	pfree(result);
 	return str_tolower(text, length, collation);
+}
+
+/*
+ * The same for some bytes, as a text value.
+ */
+text *
+crmio_lower_text(const char *bytes, size_t length, Oid collation)
+{
+	text	   *result;
+	char	   *lower;
+	size_t		i = 0;
+
+	if (!OidIsValid(collation))
+		collation = DEFAULT_COLLATION_OID;
+	if (lowers_ascii_simply(collation))
+	{
+		result = palloc(VARHDRSZ + length);
+		SET_VARSIZE(result, VARHDRSZ + length);
+		for (; i < length && !IS_HIGHBIT_SET(bytes[i]); i++)
+			VARDATA(result)[i] = pg_ascii_tolower((unsigned char) bytes[i]);
+		if (i == length)
+			return result;
+		pfree(result);
+	}
+	lower = str_tolower(bytes, length, collation);
+	result = cstring_to_text(lower);
+	pfree(lower);
+	return result;
 }
 
 /*

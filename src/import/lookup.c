@@ -17,7 +17,6 @@
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -413,18 +412,19 @@ crmio_lookup_prepare(Lookup *lookup, bool will_lock, List **warnings)
  * ascii_digits
  *		The digits of a phone number, as the SQL expression has them.
  */
-static char *
-ascii_digits(char *phone)
+static text *
+ascii_digits(const char *phone, size_t length)
 {
-	char	   *to = phone;
+	text	   *digits = palloc(VARHDRSZ + length);
+	char	   *to = VARDATA(digits);
 
-	for (const char *from = phone; *from != '\0'; from++)
+	for (size_t i = 0; i < length; i++)
 	{
-		if (*from >= '0' && *from <= '9')
-			*to++ = *from;
+		if (phone[i] >= '0' && phone[i] <= '9')
+			*to++ = phone[i];
 	}
-	*to = '\0';
-	return phone;
+	SET_VARSIZE(digits, to - (char *) digits);
+	return digits;
 }
 
 /*
@@ -435,9 +435,9 @@ ascii_digits(char *phone)
 bool
 crmio_lookup_key(const LookupField *field, Oid value_type, Datum value, Datum *key)
 {
-	char	   *written;
 	char	   *string;
-	bool		any;
+	size_t		length;
+	text	   *form;
 
 	if (field->form == KEY_NATIVE)
 	{
@@ -445,28 +445,33 @@ crmio_lookup_key(const LookupField *field, Oid value_type, Datum value, Datum *k
 		return true;
 	}
 	if (value_type == TEXTOID || value_type == VARCHAROID)
-		written = TextDatumGetCString(value);
+	{
+		text	   *written = DatumGetTextPP(value);
+
+		string = VARDATA_ANY(written);
+		length = VARSIZE_ANY_EXHDR(written);
+		if (field->form == KEY_LOWER_TRIM)
+			string = pnstrdup(string, length);
+	}
 	else
 	{
 		Oid			output;
 		bool		varlena;
 
 		getTypeOutputInfo(value_type, &output, &varlena);
-		written = OidOutputFunctionCall(output, value);
+		string = OidOutputFunctionCall(output, value);
+		length = strlen(string);
 	}
 
-	if (field->form == KEY_DIGITS)
-		string = ascii_digits(written);
-	else
-		string = crmio_lower(field->form == KEY_LOWER_TRIM ? crmio_trim(written) : written,
-							 field->collation);
-	any = *string != '\0';
-	*key = CStringGetTextDatum(string);
-	/* there are as many as rows, in the memory of the batch */
-	if (string != written)
-		pfree(string);
-	pfree(written);
-	return any;
+	if (field->form == KEY_LOWER_TRIM)
+	{
+		string = crmio_trim(string);
+		length = strlen(string);
+	}
+	form = field->form == KEY_DIGITS ? ascii_digits(string, length) :
+		crmio_lower_text(string, length, field->collation);
+	*key = PointerGetDatum(form);
+	return VARSIZE(form) > VARHDRSZ;
 }
 
 /*

@@ -8,6 +8,7 @@
 #include "utils/builtins.h"
 
 #include "import/import.h"
+#include "import/kinds.h"
 
 /*
  * crmio_row_message
@@ -54,7 +55,7 @@ is_null_value(const Mapping *mapping, const char *text)
  * raw_text
  *		The text of an input in a row as it stands there; NULL if there is none.
  */
-static const char *
+static char *
 raw_text(const ImportRow *row, const Input *input)
 {
 	if (input->column < 0)
@@ -97,25 +98,44 @@ crmio_row_text(const ImportPlan *plan, const ImportRow *row, const Input *input)
 }
 
 /*
- * read_plain_text
- *		Most values are texts that need neither trimming nor checking: they are copied
- *		as they are.  False if this one is not.
+ * take_plain_text
+ *		Most values are short texts that need no trimming, at most a check: with a header
+ *		in the byte before it, the text of the file is such a value.  False if this one
+ *		is not.
  */
 static bool
-read_plain_text(const ImportPlan *plan, const Input *input, const char *raw, Datum *value)
+take_plain_text(const ImportPlan *plan, const Input *input, char *raw, Datum *value)
 {
 	const ValueReader *reader = &input->reader;
 	size_t		length;
+	ValueProblem problem;
 
-	if (reader->kind != KIND_TEXT || !reader->is_text || reader->max_length > 0 ||
+	if (input->column < 0 || !reader->is_text || reader->max_length > 0 ||
 		reader->check_domain || input->name_part != NAME_WHOLE ||
 		plan->mapping->null_values != NIL)
 		return false;
 	length = strlen(raw);
-	if (raw[0] <= ' ' || raw[length - 1] <= ' ' || IS_HIGHBIT_SET(raw[0]) ||
+	if (length > VARATT_SHORT_MAX - VARHDRSZ_SHORT ||
+		raw[0] <= ' ' || raw[length - 1] <= ' ' || IS_HIGHBIT_SET(raw[0]) ||
 		IS_HIGHBIT_SET(raw[length - 1]))
 		return false;
-	*value = PointerGetDatum(cstring_to_text_with_len(raw, length));
+	switch (reader->kind)
+	{
+		case KIND_TEXT:
+			break;
+		case KIND_EMAIL:
+			if (!crmio_check_email(raw, &problem))
+				return false;
+			break;
+		case KIND_PHONE:
+			if (!crmio_check_phone(raw, &problem))
+				return false;
+			break;
+		default:
+			return false;
+	}
+	SET_VARSIZE_SHORT(raw - 1, length + VARHDRSZ_SHORT);
+	*value = PointerGetDatum(raw - 1);
 	return true;
 }
 
@@ -134,7 +154,7 @@ crmio_row_read(ImportPlan *plan, ImportRow *row)
 	foreach(lc, plan->inputs)
 	{
 		Input	   *input = lfirst(lc);
-		const char *raw = raw_text(row, input);
+		char	   *raw = raw_text(row, input);
 		char	   *text;
 		ValueProblem problem;
 		bool		warn;
@@ -142,7 +162,7 @@ crmio_row_read(ImportPlan *plan, ImportRow *row)
 		row->nulls[input->index] = true;
 		if (raw == NULL || *raw == '\0')
 			continue;
-		if (read_plain_text(plan, input, raw, &row->values[input->index]))
+		if (take_plain_text(plan, input, raw, &row->values[input->index]))
 		{
 			row->nulls[input->index] = false;
 			continue;

@@ -226,7 +226,8 @@ crmio_session_start(MemoryContext context, const char *file, Jsonb *mapping, con
 	session->reader = crmio_reader_open(session->source, &session->mapping->reader);
 
 	import->context = context;
-	import->batch_context = AllocSetContextCreate(context, "crmio batch", BATCH_CONTEXT_SIZES);
+	/* nothing in it is freed before the rest: no room is lost to rounding */
+	import->batch_context = GenerationContextCreate(context, "crmio batch", BATCH_CONTEXT_SIZES);
 	import->attempt_context = AllocSetContextCreate(context, "crmio attempt", BATCH_CONTEXT_SIZES);
 	import->part_context = AllocSetContextCreate(context, "crmio part", ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&import->reasons);

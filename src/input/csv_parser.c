@@ -71,7 +71,7 @@ row_error(CsvParser *parser, const char *code, char *reason, int field)
 static void
 reserve(CsvParser *parser, size_t length)
 {
-	size_t		needed = parser->data_length + length + 1;
+	size_t		needed = parser->data_length + length + 2;
 
 	if (needed > parser->data_size)
 	{
@@ -130,10 +130,12 @@ on_field(void *text, size_t length, void *arg)
 		length = limit_field(parser, text, length);
 		parser->field_cut = false;
 	}
-	if (unlikely(parser->data_length + length + 1 > parser->data_size ||
+	if (unlikely(parser->data_length + length + 2 > parser->data_size ||
 				 parser->nfields == parser->starts_size))
 		reserve(parser, length);
 
+	/* the byte before a field is left to its user (reader.h) */
+	parser->data[parser->data_length++] = '\0';
 	copy = parser->data + parser->data_length;
 	memcpy(copy, text, length);
 	copy[length] = '\0';

@@ -44,7 +44,8 @@ typedef struct FileRow
 {
 	int64		line_number;	/* physical line on which the row starts */
 	int			nfields;		/* as many as the header has, when no error */
-	char	  **fields;			/* raw: untrimmed */
+	char	  **fields;			/* raw: untrimmed; the byte before each that is not empty is
+								 * the caller's, for the header of a short varlena */
 	size_t		length;			/* bytes of all fields */
 	const char *error_code;		/* NULL, or the row can't be used */
 	char	   *error_reason;
