@@ -130,7 +130,8 @@ crmio_job_start(const JobStart *start)
 
 /*
  * crmio_job_update
- *		Brings the job's row up to date; a state other than "running" ends it.
+ *		Brings the job's row up to date; a state other than "running" ends it.  Whoever
+ *		ends a job calls crmio_job_ended too.
  */
 void
 crmio_job_update(int64 job_id, const char *state, const JobCounts *counts)
@@ -153,6 +154,26 @@ crmio_job_update(int64 job_id, const char *state, const JobCounts *counts)
 				 " ended_at = CASE WHEN $2 <> 'running' THEN pg_catalog.clock_timestamp() END"
 				 " WHERE job_id = $1",
 				 9, types, values, NULL);
+}
+
+/*
+ * crmio_job_ended
+ *		Tells the world that a job has ended, whatever its end, as part of the
+ *		transaction that ends it: its row says all by now.  Any role may listen, so
+ *		nothing of the file is told, not even its name.
+ */
+void
+crmio_job_ended(int64 job_id)
+{
+	Oid			types[1] = {INT8OID};
+	Datum		values[1] = {Int64GetDatum(job_id)};
+
+	run_as_owner("SELECT pg_catalog.pg_notify('crmio', pg_catalog.jsonb_build_object("
+				 "'job_id', job_id, 'state', state, 'module', module, 'dry_run', dry_run,"
+				 " 'rows_read', rows_read, 'created', created, 'updated', updated,"
+				 " 'unchanged', unchanged, 'skipped', skipped, 'errored', errored,"
+				 " 'warnings', warnings)::pg_catalog.text)"
+				 " FROM " CRMIO_SCHEMA ".job WHERE job_id = $1", 1, types, values, NULL);
 }
 
 /*

@@ -54,6 +54,7 @@ typedef struct JobLog JobLog;
 
 extern int64 crmio_job_start(const JobStart *start);
 extern void crmio_job_update(int64 job_id, const char *state, const JobCounts *counts);
+extern void crmio_job_ended(int64 job_id);
 
 extern JobLog *crmio_joblog_create(int64 job_id);
 extern void crmio_joblog_message(JobLog *log, const JobMessage *message);

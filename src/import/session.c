@@ -432,5 +432,6 @@ crmio_session_end(Session *session)
 	crmio_job_update(import->job_id, "completed", &import->counts);
 	if (!session->mapping->dry_run && session->source->done != NULL)
 		session->source->done(session->source);
+	crmio_job_ended(import->job_id);
 	SPI_finish();
 }
