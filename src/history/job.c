@@ -54,11 +54,11 @@ struct JobLog
 };
 
 /*
- * run_as_owner
- *		Runs one statement with parameters on crmio's own tables.
+ * crmio_history_run
+ *		Runs one statement with parameters on crmio's own tables, as their owner.
  */
-static void
-run_as_owner(const char *sql, int nargs, Oid *types, Datum *values, const char *nulls)
+void
+crmio_history_run(const char *sql, int nargs, Oid *types, Datum *values, const char *nulls)
 {
 	MemoryContext context = CurrentMemoryContext;
 	CrmioOwnerScope scope;
@@ -95,15 +95,16 @@ text_array(int n, char **strings)
 
 /*
  * crmio_job_start
- *		Makes the row of a new job, and returns its id.
+ *		Makes the row of a new job, and returns its id.  One for the background is queued,
+ *		any other is running.
  */
 int64
 crmio_job_start(const JobStart *start)
 {
-	Oid			types[9] = {TEXTOID, TEXTOID, JSONBOID, TEXTOID, BOOLOID, TEXTARRAYOID,
-	TEXTOID, TEXTOID, NAMEOID};
-	Datum		values[9];
-	char		nulls[10] = "         ";
+	Oid			types[12] = {TEXTOID, TEXTOID, JSONBOID, TEXTOID, BOOLOID, TEXTARRAYOID,
+	TEXTOID, TEXTOID, NAMEOID, TEXTOID, INT8OID, JSONBOID};
+	Datum		values[12];
+	char		nulls[13] = "            ";
 	char		delimiter[2] = {start->delimiter, '\0'};
 	char		quote[2] = {start->quote, '\0'};
 	bool		isnull;
@@ -120,11 +121,24 @@ crmio_job_start(const JobStart *start)
 	values[6] = CStringGetTextDatum(delimiter);
 	values[7] = CStringGetTextDatum(quote);
 	values[8] = DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(GetUserId(), false)));
+	if (start->file != NULL)
+	{
+		values[9] = CStringGetTextDatum(start->file);
+		values[10] = Int64GetDatum(start->file_size);
+		values[11] = JsonbPGetDatum(start->settings);
+	}
+	else
+		nulls[9] = nulls[10] = nulls[11] = 'n';
 
-	run_as_owner("INSERT INTO " CRMIO_SCHEMA ".job"
-				 " (module, file_name, mapping, policy, dry_run, header, delimiter, quote, owner, state)"
-				 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'running') RETURNING job_id",
-				 9, types, values, nulls);
+	crmio_history_run("INSERT INTO " CRMIO_SCHEMA ".job"
+					  " (module, file_name, mapping, policy, dry_run, header, delimiter, quote, owner,"
+					  " file, file_size, settings, background, state, queued_at, started_at)"
+					  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $10 IS NOT NULL,"
+					  " CASE WHEN $10 IS NULL THEN 'running' ELSE 'queued' END,"
+					  " CASE WHEN $10 IS NOT NULL THEN pg_catalog.clock_timestamp() END,"
+					  " CASE WHEN $10 IS NULL THEN pg_catalog.clock_timestamp() END)"
+					  " RETURNING job_id",
+					  12, types, values, nulls);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
@@ -149,7 +163,7 @@ crmio_job_update(int64 job_id, const char *state, const JobCounts *counts)
 	values[6] = Int64GetDatum(counts->skipped);
 	values[7] = Int64GetDatum(counts->errored);
 	values[8] = Int64GetDatum(counts->warnings);
-	run_as_owner("UPDATE " CRMIO_SCHEMA ".job SET state = $2, rows_read = $3, created = $4,"
+	crmio_history_run("UPDATE " CRMIO_SCHEMA ".job SET state = $2, rows_read = $3, created = $4,"
 				 " updated = $5, unchanged = $6, skipped = $7, errored = $8, warnings = $9,"
 				 " ended_at = CASE WHEN $2 <> 'running' THEN pg_catalog.clock_timestamp() END"
 				 " WHERE job_id = $1",
@@ -168,8 +182,8 @@ crmio_job_ended(int64 job_id)
 	Oid			types[1] = {INT8OID};
 	Datum		values[1] = {Int64GetDatum(job_id)};
 
-	run_as_owner("SELECT pg_catalog.pg_notify('crmio', pg_catalog.jsonb_build_object("
-				 "'job_id', job_id, 'state', state, 'module', module, 'dry_run', dry_run,"
+	crmio_history_run("SELECT pg_catalog.pg_notify('crmio', pg_catalog.jsonb_build_object("
+				 "'job_id', job_id, 'state', state, 'module', pg_catalog.\"left\"(module, 200), 'dry_run', dry_run,"
 				 " 'rows_read', rows_read, 'created', created, 'updated', updated,"
 				 " 'unchanged', unchanged, 'skipped', skipped, 'errored', errored,"
 				 " 'warnings', warnings)::pg_catalog.text)"
@@ -461,14 +475,14 @@ crmio_joblog_write(JobLog *log, int64 batch)
 		if (created->integers)
 		{
 			values[3] = key_ranges(created);
-			run_as_owner("INSERT INTO " CRMIO_SCHEMA ".job_created (job_id, batch, module, key_ranges)"
+			crmio_history_run("INSERT INTO " CRMIO_SCHEMA ".job_created (job_id, batch, module, key_ranges)"
 						 " VALUES ($1, $2, $3, $4::pg_catalog.int8multirange)", 4, types, values, NULL);
 		}
 		else
 		{
 			values[3] = PointerGetDatum(construct_array(created->keys, created->nkeys, TEXTOID, -1,
 														false, TYPALIGN_INT));
-			run_as_owner("INSERT INTO " CRMIO_SCHEMA ".job_created (job_id, batch, module, record_keys)"
+			crmio_history_run("INSERT INTO " CRMIO_SCHEMA ".job_created (job_id, batch, module, record_keys)"
 						 " VALUES ($1, $2, $3, $4)", 4, types, values, NULL);
 		}
 	}

@@ -379,11 +379,11 @@ build_keys_table(Lookup *lookup, MemoryContext context)
 /*
  * crmio_lookup_prepare
  *		Checks the caller's right to look, and finds out whether an index serves.
- *		Adds to *warnings the CREATE INDEX that would help.  The caller holds an SPI
- *		connection.
+ *		Adds to *warnings the CREATE INDEX that would help.  If the lookup is not to be
+ *		used, only checked, no table is read.  The caller holds an SPI connection.
  */
 void
-crmio_lookup_prepare(Lookup *lookup, bool will_lock, List **warnings)
+crmio_lookup_prepare(Lookup *lookup, bool will_lock, bool will_find, List **warnings)
 {
 	MemoryContext context = GetMemoryChunkContext(lookup);
 	RowSet	   *empty = crmio_rowset_create(lookup->batch_desc);
@@ -392,10 +392,13 @@ crmio_lookup_prepare(Lookup *lookup, bool will_lock, List **warnings)
 	{
 		char	   *index = missing_index(lookup);
 
-		build_keys_table(lookup, context);
-		lookup->find = crmio_statement_create(context, find_sql(lookup, false), true);
-		if (!crmio_statement_uses_index(lookup->find, empty, TARGET_ALIAS))
-			lookup->find->use_indexes = lookup->add_keys->use_indexes = false;
+		if (will_find)
+		{
+			build_keys_table(lookup, context);
+			lookup->find = crmio_statement_create(context, find_sql(lookup, false), true);
+			if (!crmio_statement_uses_index(lookup->find, empty, TARGET_ALIAS))
+				lookup->find->use_indexes = lookup->add_keys->use_indexes = false;
+		}
 		/* with row-level security the server may not use an index that is there */
 		if (index != NULL && (lookup->relkind == RELKIND_RELATION || lookup->relkind == RELKIND_PARTITIONED_TABLE) &&
 			check_enable_rls(lookup->module->relid, InvalidOid, true) != RLS_ENABLED)
