@@ -357,9 +357,9 @@ crmio_session_begin(Session *session)
 	start = crmio_session_job(session);
 	SPI_connect();
 	import->job_id = crmio_job_start(&start);
+	SPI_finish();
 	import->log = crmio_joblog_create(import->job_id);
 	crmio_session_warn(session, indexes);
-	SPI_finish();
 	MemoryContextSwitchTo(old);
 }
 
