@@ -203,20 +203,23 @@ bool
 crmio_queue_run(bool *full)
 {
 	static TimestampTz last_launch = 0;
+	static bool launched = true;
 	List	   *due = due_jobs(full);
 	ListCell   *lc;
 
-	if (due == NIL || !TimestampDifferenceExceeds(last_launch, GetCurrentTimestamp(), LAUNCH_INTERVAL))
+	if (due == NIL)
 		return true;
+	if (!TimestampDifferenceExceeds(last_launch, GetCurrentTimestamp(), LAUNCH_INTERVAL))
+		return launched;
 	last_launch = GetCurrentTimestamp();
+	launched = true;
 	foreach(lc, due)
 	{
 		WorkerStart start = worker_start(get_role_oid(((Job *) lfirst(lc))->owner, false));
 
-		if (!crmio_worker_launch(&start))
-			return false;
+		launched &= crmio_worker_launch(&start);
 	}
-	return true;
+	return launched;
 }
 
 /*

@@ -661,6 +661,39 @@ def die_and_resume(session, way, content, moment, expected, number):
     return session
 
 
+def test_slots(session):
+    """No worker to be had: jobs stay queued, and say why; one at a time, they all get theirs."""
+    server = Server(session)
+
+    def workers(number):
+        # one of them is the launcher of logical replication
+        session.execute(f"ALTER SYSTEM SET max_worker_processes = {number}")
+        session.close()
+        server.stop_fast(None)
+        return reconnect()
+
+    session = workers(1)
+    empty(session)
+    notices = []
+    session.add_notice_handler(lambda notice: notices.append((notice.severity, notice.message_primary)))
+    jobs = [start(session, leads(1000, f"s{i}x"), LEADS) for i in range(2)]
+    same(notices, [("WARNING", "no background worker is free")] * 2, "no worker: the caller is warned")
+    session.execute("GRANT USAGE ON SCHEMA crm TO crmio_bob; GRANT SELECT, INSERT ON crm.people TO crmio_bob")
+    bob = connect(DATABASE, user="crmio_bob")
+    jobs.append(start(bob, leads(1000, "s2x"), LEADS))
+    same([job(session, j).state for j in jobs], ["queued"] * 3, "the jobs stay queued")
+    ok("no background worker" in reason(session, jobs[0]), "crm_jobs says why", reason(session, jobs[0]))
+    bob.close()
+    session = workers(2)
+    same(
+        [wait(session, j).state for j in jobs],
+        ["completed"] * 3,
+        "with one worker they all run, also as another role",
+    )
+    same(value(session, "SELECT count(*) FROM crm.people"), 3000, "and import")
+    return workers(8)
+
+
 def main():
     session = fresh_database(DATABASE)
     session.execute("CREATE INDEX ON crm.accounts (lower(btrim(name)))")
@@ -676,7 +709,8 @@ def main():
     test_settings(session)
     test_queue(session)
     test_roles(session)
-    test_death(session)
+    session = test_death(session)
+    test_slots(session)
     finish()
 
 
