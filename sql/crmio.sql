@@ -73,7 +73,7 @@ CREATE TABLE crmio.job (
 	file_size pg_catalog.int8,
 	settings pg_catalog.jsonb,
 	queued_at pg_catalog.timestamptz,
-	cancel_requested pg_catalog.bool NOT NULL DEFAULT false,
+	cancelled_by pg_catalog.name,
 	-- ... who it is, and how far it has come
 	worker_pid pg_catalog.int4,
 	worker_started_at pg_catalog.timestamptz,

@@ -86,7 +86,7 @@ typedef struct Job
 	int64		file_size;
 	Jsonb	   *settings;
 	TimestampTz queued_at;
-	bool		cancel_requested;
+	char	   *cancelled_by;	/* who asked the worker to stop; NULL: nobody */
 	int			worker_pid;		/* 0: had none */
 	TimestampTz worker_started_at;
 	JobPosition position;
@@ -112,7 +112,7 @@ extern List *crmio_jobs_of_caller(void);
 extern List *crmio_jobs_in_state(const char *state);
 extern bool crmio_job_claim(int64 job_id, int worker_pid);
 extern void crmio_job_save_position(int64 job_id, const JobPosition *position);
-extern void crmio_job_request_cancel(int64 job_id);
+extern void crmio_job_request_cancel(int64 job_id, const char *role);
 extern void crmio_job_queue_again(int64 job_id);
 extern bool crmio_job_end(int64 job_id, const char *from, const char *state, const char *reason);
 extern Datum crmio_progress_datum(TupleDesc desc, int64 job_id, const char *state,

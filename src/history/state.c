@@ -29,7 +29,7 @@
 #define JOB_COLUMNS "job_id, owner, module, file_name, mapping, policy, dry_run, state," \
 	" rows_read, created, updated, unchanged, skipped, errored, warnings," \
 	" started_at, ended_at, reason, background, file, file_size, settings, queued_at," \
-	" cancel_requested, worker_pid, worker_started_at, batches, bytes_read, rows_hash," \
+	" cancelled_by, worker_pid, worker_started_at, batches, bytes_read, rows_hash," \
 	" date_orders, xmin"
 
 #define NJOB_COLUMNS 31
@@ -89,7 +89,8 @@ read_row(HeapTuple tuple, TupleDesc desc)
 	job->settings = optional_jsonb(values[i], nulls[i]);
 	i++;
 	job->queued_at = DatumGetTimestampTz(values[i++]);
-	job->cancel_requested = DatumGetBool(values[i++]);
+	job->cancelled_by = nulls[i] ? NULL : pstrdup(NameStr(*DatumGetName(values[i])));
+	i++;
 	job->worker_pid = DatumGetInt32(values[i++]);
 	job->worker_started_at = DatumGetTimestampTz(values[i++]);
 	job->position.batches = DatumGetInt64(values[i++]);
@@ -260,16 +261,17 @@ crmio_job_save_position(int64 job_id, const JobPosition *position)
 
 /*
  * crmio_job_request_cancel
- *		Asks the worker to stop.
+ *		A role asks the worker to stop.
  */
 void
-crmio_job_request_cancel(int64 job_id)
+crmio_job_request_cancel(int64 job_id, const char *role)
 {
-	Oid			types[1] = {INT8OID};
-	Datum		values[1] = {Int64GetDatum(job_id)};
+	Oid			types[2] = {INT8OID, NAMEOID};
+	Datum		values[2] = {Int64GetDatum(job_id),
+	DirectFunctionCall1(namein, CStringGetDatum(role))};
 
-	crmio_history_run("UPDATE " CRMIO_SCHEMA ".job SET cancel_requested = true WHERE job_id = $1",
-					  1, types, values, NULL);
+	crmio_history_run("UPDATE " CRMIO_SCHEMA ".job SET cancelled_by = $2 WHERE job_id = $1",
+					  2, types, values, NULL);
 }
 
 /*
@@ -283,7 +285,7 @@ crmio_job_queue_again(int64 job_id)
 	Datum		values[1] = {Int64GetDatum(job_id)};
 
 	crmio_history_run("UPDATE " CRMIO_SCHEMA ".job SET state = 'queued', ended_at = NULL, reason = NULL,"
-					  " cancel_requested = false, queued_at = pg_catalog.clock_timestamp()"
+					  " cancelled_by = NULL, queued_at = pg_catalog.clock_timestamp()"
 					  " WHERE job_id = $1", 1, types, values, NULL);
 }
 

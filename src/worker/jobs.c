@@ -320,20 +320,21 @@ crm_cancel(PG_FUNCTION_ARGS)
 {
 	int64		job_id = PG_GETARG_INT64(0);
 	TupleDesc	desc = progress_desc(fcinfo);
+	const char *me;
 	Job		   *job;
 
 	PreventCommandIfReadOnly("crm_cancel()");
 	SPI_connect();
+	me = GetUserNameFromId(GetUserId(), false);
 	(void) look_at(job_id);
 	job = crmio_job_of_caller(job_id, true);
 	check_background(job, "cancelled");
 	if (strcmp(job->state, "queued") == 0)
 		(void) crmio_job_end(job_id, "queued", "cancelled",
-							 psprintf("cancelled by role \"%s\" before it began",
-									  GetUserNameFromId(GetUserId(), false)));
+							 psprintf("cancelled by role \"%s\" before it began", me));
 	else if (strcmp(job->state, "running") == 0)
 	{
-		crmio_job_request_cancel(job_id);
+		crmio_job_request_cancel(job_id, me);
 		crmio_queue_signal_at_commit(job);
 	}
 	else
@@ -388,7 +389,7 @@ check_wait(const Job *job)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("crm_job_wait can't be used in isolation level REPEATABLE READ or SERIALIZABLE"),
 				 errdetail("The transaction would never see the job end.")));
-	if (job->own_change && (strcmp(job->state, "queued") == 0 || job->cancel_requested))
+	if (job->own_change && (strcmp(job->state, "queued") == 0 || job->cancelled_by != NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("job " INT64_FORMAT " waits for this transaction to commit", job->job_id),

@@ -118,7 +118,7 @@ check_job(int64 job_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("job " INT64_FORMAT " is no longer run by this worker", job_id)));
-	if (job->cancel_requested)
+	if (job->cancelled_by != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_QUERY_CANCELED),
 				 errmsg("job " INT64_FORMAT " was cancelled", job_id)));
@@ -179,23 +179,6 @@ import_file(int64 job_id, MemoryContext context, int *batches)
 }
 
 /*
- * end_job
- *		A job that could not be finished ends, with a reason.  A cancellation that comes
- *		now comes too late.
- */
-static void
-end_job(int64 job_id, const char *state, const char *reason)
-{
-	HOLD_CANCEL_INTERRUPTS();
-	begin();
-	SPI_connect();
-	(void) crmio_job_end(job_id, "running", state, reason);
-	SPI_finish();
-	commit();
-	RESUME_CANCEL_INTERRUPTS();
-}
-
-/*
  * reason_of
  *		An error as the reason why a job failed.
  */
@@ -211,6 +194,35 @@ reason_of(const ErrorData *error)
 	if (error->hint != NULL)
 		appendStringInfo(&reason, " Hint: %s", error->hint);
 	return reason.data;
+}
+
+/*
+ * end_job
+ *		A job that could not be finished ends, with the error that it met.  A
+ *		cancellation that comes now comes too late.
+ */
+static void
+end_job(int64 job_id, const ErrorData *error)
+{
+	const char *state = "failed";
+	char	   *reason = reason_of(error);
+	Job		   *job;
+
+	HOLD_CANCEL_INTERRUPTS();
+	begin();
+	SPI_connect();
+	/* whoever is about to cancel the job has its row locked: wait for that */
+	job = crmio_job_load(job_id, true);
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+	{
+		state = "cancelled";
+		if (job != NULL && job->cancelled_by != NULL)
+			reason = psprintf("cancelled by role \"%s\"", job->cancelled_by);
+	}
+	(void) crmio_job_end(job_id, "running", state, reason);
+	SPI_finish();
+	commit();
+	RESUME_CANCEL_INTERRUPTS();
 }
 
 /*
@@ -271,8 +283,7 @@ run_job(int64 job_id)
 			attempts = 0;
 		done = error == NULL || !is_worth_a_try(error) || ++attempts >= MAX_ATTEMPTS;
 		if (done && error != NULL)
-			end_job(job_id, error->sqlerrcode == ERRCODE_QUERY_CANCELED ? "cancelled" : "failed",
-					reason_of(error));
+			end_job(job_id, error);
 		MemoryContextDelete(context);
 	}
 }

@@ -195,6 +195,7 @@ def test_cancel(session):
     session.execute("SELECT crm_cancel(%s)", [job_id])
     done = wait(session, job_id)
     same(done.state, "cancelled", "a cancelled job says so")
+    same(reason(session, job_id), 'cancelled by role "postgres"', "and who did it")
     ok(before <= done.rows_read <= before + 200, "it stops within two batches", (before, done.rows_read))
     same(value(session, "SELECT count(*) FROM crm.people"), done.rows_read, "finished batches stay")
     same(value(session, "SELECT count(*) FROM crmio.upload"), 1, "so does the upload")
