@@ -382,34 +382,34 @@ def test_queue(session):
 
 def test_roles(session):
     """Jobs run as their owner; others neither see nor touch them."""
-    for role in ("crmio_ann", "crmio_bob", "crmio_nologin"):
+    for role in ("crmio_jobs_ann", "crmio_jobs_bob", "crmio_jobs_nologin"):
         drop_role(session, role)
         session.execute(f"CREATE ROLE {role} LOGIN")
         session.execute(f"GRANT USAGE ON SCHEMA crm TO {role}; GRANT SELECT, INSERT ON crm.people TO {role}")
     session.execute("SET crmio.batch_rows = 100")
     session.execute("ALTER TABLE crm.people ADD COLUMN who text DEFAULT current_user || ' ' || session_user")
-    ann, bob = connect(DATABASE, user="crmio_ann"), connect(DATABASE, user="crmio_bob")
+    ann, bob = connect(DATABASE, user="crmio_jobs_ann"), connect(DATABASE, user="crmio_jobs_bob")
     job_id = start(ann, leads(10), LEADS)
     same(counts(wait(ann, job_id)), (10, 0, 0, 0, 0), "an ordinary role imports in the background")
     same(
         value(session, "SELECT string_agg(DISTINCT who, ',') FROM crm.people"),
-        "crmio_ann crmio_ann",
+        "crmio_jobs_ann crmio_jobs_ann",
         "as itself, also for triggers and defaults",
     )
     for function in ("crm_job", "crm_cancel", "crm_resume", "crm_job_wait", "crm_errors"):
         fails(bob, f"{function} of another role's job", f"SELECT {function}({job_id})", None, "42704", "no job")
     same(bob.execute("SELECT * FROM crm_jobs").fetchall(), [], "crm_jobs shows nothing of it")
     same(ann.execute("SELECT job_id FROM crm_jobs").fetchall(), [(job_id,)], "its owner sees it there")
-    session.execute("GRANT crmio_ann TO crmio_bob")
+    session.execute("GRANT crmio_jobs_ann TO crmio_jobs_bob")
     same(job(bob, job_id).state, "completed", "a member of the owner sees it")
-    session.execute("REVOKE crmio_ann FROM crmio_bob")
+    session.execute("REVOKE crmio_jobs_ann FROM crmio_jobs_bob")
 
     session.execute("ALTER TABLE crm.people DROP COLUMN who")
     session.execute(SLOW)
     ann.execute("SET crmio.batch_rows = 100")
     job_id = start(ann, leads(3000, "r"), LEADS)
     until(lambda: job(ann, job_id).rows_read >= 100)
-    session.execute("REVOKE INSERT ON crm.people FROM crmio_ann")
+    session.execute("REVOKE INSERT ON crm.people FROM crmio_jobs_ann")
     same(wait(ann, job_id).state, "failed", "rights taken away in the middle end the job")
     ok("permission denied" in reason(ann, job_id), "and say so", reason(ann, job_id))
     session.execute("DROP TRIGGER slow ON crm.people; DROP FUNCTION crm.slow")
@@ -422,12 +422,12 @@ def test_roles(session):
 
 def test_escalation(session, bob):
     """A trigger of somebody else's table does not become a superuser in the worker."""
-    session.execute("CREATE SCHEMA crmio_bob AUTHORIZATION crmio_bob")
+    session.execute("CREATE SCHEMA crmio_jobs_bob AUTHORIZATION crmio_jobs_bob")
     bob.execute(
         """
-        CREATE TABLE crmio_bob.got (tried text, result text);
-        CREATE TABLE crmio_bob.trap (id bigint PRIMARY KEY, email text);
-        CREATE FUNCTION crmio_bob.try() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE TABLE crmio_jobs_bob.got (tried text, result text);
+        CREATE TABLE crmio_jobs_bob.trap (id bigint PRIMARY KEY, email text);
+        CREATE FUNCTION crmio_jobs_bob.try() RETURNS trigger LANGUAGE plpgsql AS $$
         DECLARE command text;
         BEGIN
             FOREACH command IN ARRAY ARRAY['RESET SESSION AUTHORIZATION', 'SET SESSION AUTHORIZATION postgres',
@@ -437,27 +437,27 @@ def test_escalation(session, bob):
                 EXCEPTION WHEN OTHERS THEN
                     NULL;
                 END;
-                INSERT INTO crmio_bob.got SELECT command, current_user || ' ' || session_user
+                INSERT INTO crmio_jobs_bob.got SELECT command, current_user || ' ' || session_user
                     || ' ' || rolsuper FROM pg_roles WHERE rolname = current_user;
             END LOOP;
             RETURN NEW;
         END$$;
-        CREATE TRIGGER try BEFORE INSERT ON crmio_bob.trap FOR EACH ROW EXECUTE FUNCTION crmio_bob.try();
-        SELECT crm_register_module('trap', 'crmio_bob.trap');
+        CREATE TRIGGER try BEFORE INSERT ON crmio_jobs_bob.trap FOR EACH ROW EXECUTE FUNCTION crmio_jobs_bob.try();
+        SELECT crm_register_module('trap', 'crmio_jobs_bob.trap');
         """
     )
     done = wait(bob, start(bob, "id,email\n1,a@example.com\n", {"module": "trap"}))
     same(done.created, 1, "a job with a curious trigger runs")
     same(
-        bob.execute("SELECT DISTINCT result FROM crmio_bob.got").fetchall(),
-        [("crmio_bob crmio_bob false",)],
+        bob.execute("SELECT DISTINCT result FROM crmio_jobs_bob.got").fetchall(),
+        [("crmio_jobs_bob crmio_jobs_bob false",)],
         "whatever its trigger tries, it is the job's owner",
     )
 
 
 def test_nologin(session):
     """A role without login: refused before 17, where no worker can be it."""
-    session.execute("ALTER ROLE crmio_nologin NOLOGIN; SET ROLE crmio_nologin")
+    session.execute("ALTER ROLE crmio_jobs_nologin NOLOGIN; SET ROLE crmio_jobs_nologin")
     handle = upload(session, leads(60000, "n"))
     if session.info.server_version < 170000:
         fails(
@@ -481,14 +481,14 @@ def test_nologin(session):
 def test_dropped_owner(session, ann, bob):
     """The owner of a job is dropped while it is queued."""
     session.execute("ALTER DATABASE crmio_jobs SET crmio.max_background_jobs = 0; SET crmio.max_background_jobs = 0")
-    session.execute("GRANT INSERT ON crm.people TO crmio_ann")
+    session.execute("GRANT INSERT ON crm.people TO crmio_jobs_ann")
     dropped = start(ann, leads(10, "d"), LEADS)
     kept = start(bob, leads(10, "k"), LEADS)
     ann.close()
     until(
-        lambda: value(session, "SELECT count(*) FROM pg_stat_activity WHERE usename = 'crmio_ann'") == 0
+        lambda: value(session, "SELECT count(*) FROM pg_stat_activity WHERE usename = 'crmio_jobs_ann'") == 0
     )
-    drop_role(session, "crmio_ann")
+    drop_role(session, "crmio_jobs_ann")
     session.execute("ALTER DATABASE crmio_jobs RESET crmio.max_background_jobs; RESET crmio.max_background_jobs")
     same(wait(bob, kept).state, "completed", "the queue goes on without a role that was dropped")
     same(job(session, dropped).state, "failed", "its job has failed")
@@ -679,8 +679,8 @@ def test_slots(session):
     session.add_notice_handler(lambda notice: notices.append((notice.severity, notice.message_primary)))
     jobs = [start(session, leads(1000, f"s{i}x"), LEADS) for i in range(2)]
     same(notices, [("WARNING", "no background worker is free")] * 2, "no worker: the caller is warned")
-    session.execute("GRANT USAGE ON SCHEMA crm TO crmio_bob; GRANT SELECT, INSERT ON crm.people TO crmio_bob")
-    bob = connect(DATABASE, user="crmio_bob")
+    session.execute("GRANT USAGE ON SCHEMA crm TO crmio_jobs_bob; GRANT SELECT, INSERT ON crm.people TO crmio_jobs_bob")
+    bob = connect(DATABASE, user="crmio_jobs_bob")
     jobs.append(start(bob, leads(1000, "s2x"), LEADS))
     same([job(session, j).state for j in jobs], ["queued"] * 3, "the jobs stay queued")
     ok("no background worker" in reason(session, jobs[0]), "crm_jobs says why", reason(session, jobs[0]))
