@@ -7,7 +7,6 @@
 #include <limits.h>
 
 #include "fmgr.h"
-#include "postmaster/postmaster.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
@@ -127,7 +126,7 @@ _PG_init(void)
 	DefineCustomIntVariable("crmio.max_background_jobs",
 							"Most imports that run in the background at the same time, per database.",
 							"More of them wait in a queue.  Zero stops the queue.",
-							&crmio_max_background_jobs, 2, 0, MAX_BACKENDS,
+							&crmio_max_background_jobs, 2, 0, 1024,
 							PGC_SUSET, 0,
 							NULL, NULL, NULL);
 	DefineCustomStringVariable("crmio.propagate_settings",
