@@ -211,6 +211,7 @@ crmio_session_reopen(MemoryContext context, const Job *job)
 	Session    *session = crmio_session_open(context, job->file, job->mapping, job->policy);
 	MemoryContext old = MemoryContextSwitchTo(context);
 
+	crmio_lookup_forget_tables();
 	session->in_parts = true;
 	session->import.job_id = job->job_id;
 	session->import.batch = job->position.batches;

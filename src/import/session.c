@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/xact.h"
 #include "commands/progress.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
@@ -185,11 +186,13 @@ watch_dates(Session *session)
 
 /*
  * lock_targets
- *		Imports into one table, also by auto_create, take turns.
+ *		Imports into one table, also by auto_create, take turns.  What an import of several
+ *		transactions knows of the tables' keys holds as long as no other one had a turn.
  */
 static void
-lock_targets(ImportPlan *plan)
+lock_targets(Session *session)
 {
+	const ImportPlan *plan = session->import.plan;
 	List	   *relids = list_make1_oid(plan->module->relid);
 	ListCell   *lc;
 
@@ -201,7 +204,10 @@ lock_targets(ImportPlan *plan)
 			(plan->mapping->auto_create_all || plan->mapping->auto_create != NIL))
 			relids = list_append_unique_oid(relids, path->ref->relid);
 	}
+	if (session->in_parts)
+		crmio_lookup_keep_tables(crmio_target_untouched(relids, session->last_xid));
 	crmio_target_lock(relids);
+	session->last_xid = GetTopTransactionId();
 }
 
 /*
@@ -300,7 +306,7 @@ crmio_session_plan(Session *session, bool to_write, List **indexes)
 									 session->reader);
 	SPI_connect();
 	if (to_write)
-		lock_targets(import->plan);
+		lock_targets(session);
 	crmio_plan_bind(import->plan, to_write, indexes);
 	watch_dates(session);
 	import->writer = crmio_writer_create(import->plan);

@@ -37,6 +37,7 @@ typedef struct Session
 	TimestampTz started;
 	bool		in_parts;
 	uint64		rows_hash;		/* in parts: of all rows read */
+	TransactionId last_xid;		/* in parts: of the last one that locked the targets */
 	List	   *date_orders;	/* of FoundOrder *, found so far */
 } Session;
 
