@@ -57,6 +57,7 @@ typedef struct Interrupt
 {
 	int			pid;
 	Oid			role;
+	SubTransactionId subid;		/* in which the job was cancelled */
 } Interrupt;
 
 static List *interrupts = NIL;
@@ -262,6 +263,30 @@ send_interrupts(XactEvent event, void *arg)
 }
 
 /*
+ * watch_subxact
+ *		Subtransaction callback: a cancellation that is undone interrupts nobody.
+ */
+static void
+watch_subxact(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
+{
+	ListCell   *lc;
+
+	if (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB)
+		return;
+	foreach(lc, interrupts)
+	{
+		Interrupt  *interrupt = lfirst(lc);
+
+		if (interrupt->subid != subid)
+			continue;
+		if (event == SUBXACT_EVENT_ABORT_SUB)
+			interrupts = foreach_delete_current(interrupts, lc);
+		else
+			interrupt->subid = parent;
+	}
+}
+
+/*
  * crmio_queue_signal_at_commit
  *		The cancellation of a running job reaches its worker in the middle of a batch.  If
  *		that fails, the worker sees it before the next one.
@@ -276,10 +301,12 @@ crmio_queue_signal_at_commit(const Job *job)
 	if (!registered)
 	{
 		RegisterXactCallback(send_interrupts, NULL);
+		RegisterSubXactCallback(watch_subxact, NULL);
 		registered = true;
 	}
 	interrupt->pid = job->worker_pid;
 	interrupt->role = get_role_oid(job->owner, true);
+	interrupt->subid = GetCurrentSubTransactionId();
 	interrupts = lappend(interrupts, interrupt);
 	MemoryContextSwitchTo(old);
 }

@@ -189,8 +189,16 @@ def test_cancel(session):
     """Cancel in the middle keeps finished batches; resume imports the rest, once."""
     session.execute(SLOW)
     session.execute("SET crmio.batch_rows = 100")
-    job_id = start(session, leads(1500), LEADS)
+    job_id = start(session, leads(2500), LEADS)
     until(lambda: job(session, job_id).rows_read >= 300)
+    before = job(session, job_id).rows_read
+    session.execute("BEGIN; SAVEPOINT s")
+    session.execute("SELECT crm_cancel(%s)", [job_id])
+    session.execute("ROLLBACK TO s; COMMIT")
+    ok(
+        until(lambda: job(session, job_id).rows_read > before + 200),
+        "a cancellation that is rolled back does not stop it",
+    )
     before = job(session, job_id).rows_read
     session.execute("SELECT crm_cancel(%s)", [job_id])
     done = wait(session, job_id)
@@ -204,8 +212,8 @@ def test_cancel(session):
     session.execute("DROP TRIGGER slow ON crm.people")
     same(session.execute("SELECT crm_resume(%s)", [job_id]).fetchone()[0].state, "queued", "resume queues it")
     done = wait(session, job_id)
-    same((done.state, counts(done)), ("completed", (1500, 0, 0, 0, 0)), "the resumed job imports the rest, once")
-    same(value(session, "SELECT count(*) FROM crm.people"), 1500, "every record is there once")
+    same((done.state, counts(done)), ("completed", (2500, 0, 0, 0, 0)), "the resumed job imports the rest, once")
+    same(value(session, "SELECT count(*) FROM crm.people"), 2500, "every record is there once")
     fails(session, "resuming a completed job", f"SELECT crm_resume({job_id})", None, "55000", "completed")
     same(value(session, "SELECT count(*) FROM crmio.upload"), 0, "and the upload has gone")
     session.execute("DROP FUNCTION crm.slow")
@@ -533,6 +541,33 @@ def test_dropped_owner(session, ann, bob):
 
 # ---- death ----
 
+
+def test_restored(session):
+    """A dump of a running job, restored: there is no worker for it, so it has failed."""
+    session.execute(SLOW)
+    session.execute("SET crmio.batch_rows = 100")
+    job_id = start(session, leads(3000), LEADS)
+    until(lambda: job(session, job_id).rows_read >= 100)
+    dump = subprocess.run(["pg_dump", "-Fc", DATABASE], check=True, capture_output=True).stdout
+    same(job(session, job_id).state, "running", "the job runs while it is dumped")
+    with connect("postgres") as admin:
+        admin.autocommit = True
+        admin.execute("DROP DATABASE IF EXISTS crmio_jobs_copy WITH (FORCE)")
+        admin.execute("CREATE DATABASE crmio_jobs_copy")
+    subprocess.run(["pg_restore", "-d", "crmio_jobs_copy"], input=dump, check=True, capture_output=True)
+    copy = connect("crmio_jobs_copy")
+    same(job(copy, job_id).state, "failed", "in the restored database it has failed")
+    same(job(session, job_id).state, "running", "the job of that number in the other database lives on")
+    copy.execute("DROP TRIGGER slow ON crm.people")
+    copy.execute("SELECT crm_resume(%s)", [job_id])
+    same(counts(wait(copy, job_id)), (3000, 0, 0, 0, 0), "and can be resumed there")
+    same(value(copy, "SELECT count(*) FROM crm.people"), 3000, "with all records there once")
+    copy.close()
+    session.execute("SELECT crm_cancel(%s)", [job_id])
+    wait(session, job_id)
+    session.execute("SELECT crm_upload_drop(handle) FROM crmio.upload WHERE owner = current_user; DROP TRIGGER slow ON crm.people; DROP FUNCTION crm.slow")
+    empty(session)
+
 CONTACTS = {
     "module": "contacts",
     "auto_create": ["account"],
@@ -746,6 +781,7 @@ def main():
     test_settings(session)
     test_queue(session)
     test_roles(session)
+    test_restored(session)
     session = test_death(session)
     test_slots(session)
     finish()
