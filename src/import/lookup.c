@@ -315,17 +315,20 @@ typedef struct KeysTable
 } KeysTable;
 
 static bool keep_tables = false;
-static List *kept_tables = NIL; /* of KeysTable *, in TopMemoryContext */
+static MemoryContext kept_context = NULL;
+static List *kept_tables = NIL; /* of KeysTable *, in kept_context */
 
 /*
  * crmio_lookup_forget_tables
- *		An import of one transaction begins, or an import of several ones from the start:
- *		there are no tables of keys.
+ *		An import of many transactions opens its file: there are no tables of keys yet.
  */
 void
 crmio_lookup_forget_tables(void)
 {
-	list_free(kept_tables);
+	if (kept_context == NULL)
+		kept_context = AllocSetContextCreate(TopMemoryContext, "crmio tables of keys",
+											 ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(kept_context);
 	kept_tables = NIL;
 	keep_tables = false;
 }
@@ -412,7 +415,7 @@ create_keys_table(const Lookup *lookup, const char *columns, const char *query)
 	{
 		KeysTable  *kept;
 
-		old = MemoryContextSwitchTo(TopMemoryContext);
+		old = MemoryContextSwitchTo(kept_context);
 		kept = palloc(sizeof(KeysTable));
 		kept->definition = psprintf("%s %s", columns, query);
 		kept->name = pstrdup(name);

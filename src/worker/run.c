@@ -64,10 +64,25 @@ commit(void)
 }
 
 /*
+ * set_own_settings
+ *		What a role may have for its sessions in general (ALTER ROLE ... SET) and is not
+ *		meant for this one: above all, to begin as another role.
+ */
+static void
+set_own_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"role", "none"}, {"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"}, {"default_transaction_deferrable", "off"}
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION);
+}
+
+/*
  * start_afresh
  *		Nothing that the triggers of one job have left in the session reaches the next.
- *		The rest are settings that a role may have for its own sessions and that are not
- *		meant for this one.
  */
 static void
 start_afresh(void)
@@ -79,9 +94,7 @@ start_afresh(void)
 	ResetAllOptions();
 	LockReleaseAll(USER_LOCKMETHOD, true);
 	commit();
-	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("default_transaction_deferrable", "off", PGC_USERSET, PGC_S_SESSION);
+	set_own_settings();
 }
 
 /*
@@ -331,8 +344,7 @@ crmio_import_worker(Datum main_arg)
 	(void) crmio_worker_connect();
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
+	set_own_settings();
 	while ((job_id = next_job()) != 0)
 	{
 		char	   *activity = psprintf("crmio import, job " INT64_FORMAT, job_id);
