@@ -15,6 +15,9 @@
  *
  * Locks: those of jobs are locks on "objects" of the class crmio.job, in this
  * database; number 0, which is no job, makes workers that claim a job take turns.
+ * A worker has its lock twice: ordinary locks of a session go when a transaction
+ * fails, and advisory ones when a trigger calls pg_advisory_unlock_all().  A job is
+ * dead if both are free.
  */
 #include "postgres.h"
 
@@ -48,9 +51,14 @@
  */
 #define LAUNCH_INTERVAL 500
 
-/* The job of this process, and its lock. */
+/* The methods of the two locks of a job. */
+static const uint8 lock_methods[] = {DEFAULT_LOCKMETHOD, USER_LOCKMETHOD};
+
+#define NLOCKS lengthof(lock_methods)
+
+/* The job of this process, and its locks. */
 static int64 my_job = 0;
-static LOCKTAG my_lock;
+static LOCKTAG my_locks[NLOCKS];
 
 /* Workers to be interrupted at commit: of Interrupt *, in TopTransactionContext. */
 typedef struct Interrupt
@@ -63,15 +71,48 @@ typedef struct Interrupt
 static List *interrupts = NIL;
 
 /*
- * set_lock
- *		The lock of a job.
+ * set_locks
+ *		The locks of a job.
  */
 static void
-set_lock(LOCKTAG *lock, int64 job_id)
+set_locks(LOCKTAG *locks, int64 job_id)
 {
 	Oid			relid = get_relname_relid("job", get_namespace_oid(CRMIO_SCHEMA, false));
 
-	SET_LOCKTAG_OBJECT(*lock, MyDatabaseId, relid, (uint32) job_id, (uint16) (job_id >> 32));
+	for (int i = 0; i < NLOCKS; i++)
+	{
+		SET_LOCKTAG_OBJECT(locks[i], MyDatabaseId, relid, (uint32) job_id, (uint16) (job_id >> 32));
+		locks[i].locktag_lockmethodid = lock_methods[i];
+	}
+}
+
+/*
+ * try_locks
+ *		Takes the locks of a job, both or none, without waiting.
+ */
+static bool
+try_locks(const LOCKTAG *locks, LOCKMODE mode, bool session)
+{
+	for (int i = 0; i < NLOCKS; i++)
+	{
+		if (LockAcquire(&locks[i], mode, session, true) != LOCKACQUIRE_NOT_AVAIL)
+			continue;
+		while (--i >= 0)
+			(void) LockRelease(&locks[i], mode, session);
+		return false;
+	}
+	return true;
+}
+
+/*
+ * release_locks
+ *		Gives them back.
+ */
+static void
+release_locks(const LOCKTAG *locks, LOCKMODE mode, bool session)
+{
+	for (int i = 0; i < NLOCKS; i++)
+		(void) LockRelease(&locks[i], mode, session);
 }
 
 /*
@@ -87,20 +128,20 @@ crmio_queue_may_look(void)
 
 /*
  * bury
- *		Fails a job whose row says "running", if nobody holds its lock.  The row was read
- *		before the lock was asked for, so its state is checked again with the update: a
- *		worker ends its job before it gives the lock back.
+ *		Fails a job whose row says "running", if nobody holds its locks.  The row was read
+ *		before the locks were asked for, so its state is checked again with the update: a
+ *		worker ends its job before it gives the locks back.
  */
 static void
 bury(const Job *job)
 {
-	LOCKTAG		lock;
+	LOCKTAG		locks[NLOCKS];
 	char	   *reason;
 
 	if (job->job_id == my_job)
 		return;
-	set_lock(&lock, job->job_id);
-	if (LockAcquire(&lock, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+	set_locks(locks, job->job_id);
+	if (!try_locks(locks, ShareLock, false))
 		return;
 	if (job->worker_started_at < PgStartTime)
 		reason = "the server stopped or crashed while the job ran; crm_resume goes on after the last finished batch";
@@ -111,7 +152,7 @@ bury(const Job *job)
 		ereport(LOG,
 				(errmsg("job " INT64_FORMAT " failed: %s", job->job_id, reason)));
 	else
-		LockRelease(&lock, ShareLock, false);
+		release_locks(locks, ShareLock, false);
 }
 
 /*
@@ -318,13 +359,14 @@ crmio_queue_signal_at_commit(const Job *job)
 static bool
 claim(const Job *job)
 {
-	set_lock(&my_lock, job->job_id);
-	if (LockAcquire(&my_lock, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+	set_locks(my_locks, job->job_id);
+	if (!try_locks(my_locks, ExclusiveLock, true))
 		return false;
 	my_job = job->job_id;
 	if (crmio_job_claim(job->job_id, MyProcPid))
 		return true;
-	crmio_queue_leave();
+	release_locks(my_locks, ExclusiveLock, true);
+	my_job = 0;
 	return false;
 }
 
@@ -339,14 +381,14 @@ int64
 crmio_queue_claim(void)
 {
 	const char *me = GetUserNameFromId(GetUserId(), false);
-	LOCKTAG		lock;
+	LOCKTAG		locks[NLOCKS];
 	List	   *due;
 	bool		full;
 	bool		others_started = true;
 	ListCell   *lc;
 
-	set_lock(&lock, QUEUE_LOCK);
-	(void) LockAcquire(&lock, ExclusiveLock, false, false);
+	set_locks(locks, QUEUE_LOCK);
+	(void) LockAcquire(&locks[0], ExclusiveLock, false, false);
 	due = due_jobs(&full);
 	foreach(lc, due)
 	{
@@ -374,14 +416,34 @@ crmio_queue_claim(void)
 }
 
 /*
+ * crmio_queue_keep
+ *		Makes sure that the worker still holds both locks of its job.  False if somebody
+ *		has found the job dead for want of them.
+ */
+bool
+crmio_queue_keep(void)
+{
+	for (int i = 0; i < NLOCKS; i++)
+	{
+		LockAcquireResult result = LockAcquire(&my_locks[i], ExclusiveLock, true, true);
+
+		if (result == LOCKACQUIRE_NOT_AVAIL)
+			return false;
+		if (result == LOCKACQUIRE_ALREADY_HELD)
+			(void) LockRelease(&my_locks[i], ExclusiveLock, true);
+	}
+	return true;
+}
+
+/*
  * crmio_queue_leave
- *		The worker is done with its job.
+ *		The worker is done with its job, and outside of any transaction: all its locks go,
+ *		also advisory ones that triggers have taken.
  */
 void
 crmio_queue_leave(void)
 {
-	if (my_job == 0)
-		return;
-	(void) LockRelease(&my_lock, ExclusiveLock, true);
+	for (int i = 0; i < NLOCKS; i++)
+		LockReleaseAll(lock_methods[i], true);
 	my_job = 0;
 }

@@ -20,7 +20,6 @@
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
-#include "storage/lock.h"
 #include "storage/pmsignal.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -92,7 +91,6 @@ start_afresh(void)
 	ResetTempTableNamespace();
 	DropAllPreparedStatements();
 	ResetAllOptions();
-	LockReleaseAll(USER_LOCKMETHOD, true);
 	commit();
 	set_own_settings();
 }
@@ -125,9 +123,10 @@ apply_settings(const Job *job)
 static Job *
 check_job(int64 job_id)
 {
+	bool		mine = crmio_queue_keep();
 	Job		   *job = crmio_job_load(job_id, false);
 
-	if (job == NULL || strcmp(job->state, "running") != 0 || job->worker_pid != MyProcPid)
+	if (!mine || job == NULL || strcmp(job->state, "running") != 0 || job->worker_pid != MyProcPid)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("job " INT64_FORMAT " is no longer run by this worker", job_id)));
@@ -269,6 +268,7 @@ try_job(int64 job_id, MemoryContext context, int *batches)
 		EmitErrorReport();
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
+		(void) crmio_queue_keep();
 	}
 	PG_END_TRY();
 	pgstat_progress_end_command();

@@ -337,6 +337,49 @@ def test_errors(session):
     session.execute("SELECT crm_upload_drop(handle) FROM crmio.upload; RESET crmio.batch_rows")
 
 
+def test_retry(session):
+    """A batch that other sessions are in the way of is tried again; the job stays alive meanwhile."""
+    session.execute(
+        """
+        CREATE SEQUENCE crm.tries;
+        CREATE FUNCTION crm.interfere() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+            PERFORM pg_advisory_unlock_all();
+            IF NEW.email = 'lead150@example.com' AND nextval('crm.tries') < 3 THEN
+                RAISE 'could not serialize access' USING ERRCODE = '40001';
+            END IF;
+            PERFORM pg_sleep(0.002);
+            RETURN NEW; END$$;
+        CREATE TRIGGER interfere BEFORE INSERT ON crm.people FOR EACH ROW EXECUTE FUNCTION crm.interfere();
+        SET crmio.batch_rows = 100
+        """
+    )
+    job_id = start(session, leads(300), LEADS)
+    states = set()
+    while not states & {"completed", "failed", "cancelled"}:
+        states.add(job(session, job_id).state)
+    states.discard("queued")
+    ok(states <= {"running", "completed"}, "a batch is tried again after a serialization failure", states)
+    same(counts(job(session, job_id)), (300, 0, 0, 0, 0), "and nothing is imported twice")
+    same(value(session, "SELECT last_value FROM crm.tries"), 3, "it took three attempts")
+    session.execute("ALTER SEQUENCE crm.tries RESTART; DROP TRIGGER interfere ON crm.people")
+    empty(session)
+    session.execute(
+        """
+        CREATE OR REPLACE FUNCTION crm.interfere() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+            PERFORM nextval('crm.tries');
+            RAISE 'could not serialize access' USING ERRCODE = '40001'; END$$;
+        CREATE TRIGGER interfere BEFORE INSERT ON crm.people FOR EACH ROW EXECUTE FUNCTION crm.interfere()
+        """
+    )
+    job_id = start(session, leads(1), LEADS)
+    same(wait(session, job_id).state, "failed", "but not for ever")
+    same(value(session, "SELECT last_value FROM crm.tries"), 3, "three times")
+    session.execute(
+        "DROP FUNCTION crm.interfere CASCADE; DROP SEQUENCE crm.tries; RESET crmio.batch_rows;"
+        " SELECT crm_upload_drop(handle) FROM crmio.upload"
+    )
+
+
 def test_without_index(session):
     """Without an index the table is read once, not once per batch; again only after another import."""
     session.execute(
@@ -777,6 +820,7 @@ def main():
     test_changed_file(session, folder)
     test_dropped(session)
     test_errors(session)
+    test_retry(session)
     test_without_index(session)
     test_settings(session)
     test_queue(session)
@@ -784,6 +828,8 @@ def main():
     test_restored(session)
     session = test_death(session)
     test_slots(session)
+    with open(os.path.join(os.environ["PGHOST"], "server.log"), encoding="utf-8") as log:
+        ok("you don't own a lock" not in log.read(), "workers keep their locks until they are done")
     finish()
 
 
