@@ -146,7 +146,7 @@ bury(const Job *job)
 	if (job->worker_started_at < PgStartTime)
 		reason = "the server stopped or crashed while the job ran; crm_resume goes on after the last finished batch";
 	else
-		reason = psprintf("the worker process (PID %d) ended without a word: it was killed or crashed; crm_resume goes on after the last finished batch",
+		reason = psprintf("the worker process (PID %d) ended without a word: it was terminated, killed, or crashed; crm_resume goes on after the last finished batch",
 						  job->worker_pid);
 	if (crmio_job_end(job->job_id, "running", "failed", reason))
 		ereport(LOG,
@@ -372,21 +372,23 @@ claim(const Job *job)
 
 /*
  * crmio_queue_claim
- *		A worker asks for a job: its id, or 0 if it is not needed.  The jobs that are due
+ *		A worker of this role asks for a job: its id, or 0 if it is not needed.  The jobs that are due
  *		have their turn first: for those of other roles workers are started.  If none can
  *		be had, this one rather takes a later job of its own role than none.  The caller
  *		holds an SPI connection, and commits.
  */
 int64
-crmio_queue_claim(void)
+crmio_queue_claim(Oid role)
 {
-	const char *me = GetUserNameFromId(GetUserId(), false);
+	const char *me = GetUserNameFromId(role, true);
 	LOCKTAG		locks[NLOCKS];
 	List	   *due;
 	bool		full;
 	bool		others_started = true;
 	ListCell   *lc;
 
+	if (me == NULL)
+		return 0;				/* dropped: its jobs fail when somebody looks */
 	set_locks(locks, QUEUE_LOCK);
 	(void) LockAcquire(&locks[0], ExclusiveLock, false, false);
 	due = due_jobs(&full);

@@ -13,7 +13,7 @@ extern void crmio_queue_bury(void);
 extern bool crmio_queue_run(bool *full);
 extern void crmio_queue_run_at_commit(Oid role);
 extern void crmio_queue_signal_at_commit(const Job *job);
-extern int64 crmio_queue_claim(void);
+extern int64 crmio_queue_claim(Oid role);
 extern bool crmio_queue_keep(void);
 extern void crmio_queue_leave(void);
 extern const char *crmio_queue_role_problem(const char *owner);

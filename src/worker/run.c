@@ -303,16 +303,19 @@ run_job(int64 job_id)
 
 /*
  * next_job
- *		The next job for this worker, or 0.
+ *		The next job for this worker, or 0.  One in which a superuser's trigger has changed
+ *		the session's user takes no more.
  */
 static int64
-next_job(void)
+next_job(Oid role)
 {
 	int64		job_id;
 
+	if (GetSessionUserId() != role)
+		return 0;
 	begin();
 	SPI_connect();
-	job_id = crmio_queue_claim();
+	job_id = crmio_queue_claim(role);
 	SPI_finish();
 	commit();
 	return job_id;
@@ -340,12 +343,14 @@ crmio_import_worker(Datum main_arg)
 {
 	int64		job_id = 0;
 	ErrorContextCallback callback = {.callback = name_job,.arg = &job_id};
+	Oid			role;
 
 	(void) crmio_worker_connect();
+	role = GetSessionUserId();
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	set_own_settings();
-	while ((job_id = next_job()) != 0)
+	while ((job_id = next_job(role)) != 0)
 	{
 		char	   *activity = psprintf("crmio import, job " INT64_FORMAT, job_id);
 
