@@ -372,10 +372,10 @@ claim(const Job *job)
 
 /*
  * crmio_queue_claim
- *		A worker of this role asks for a job: its id, or 0 if it is not needed.  The jobs that are due
- *		have their turn first: for those of other roles workers are started.  If none can
- *		be had, this one rather takes a later job of its own role than none.  The caller
- *		holds an SPI connection, and commits.
+ *		A worker of this role asks for a job: its id, or 0 if it is not needed.  For the
+ *		other jobs that are due, workers are started.  If those jobs are all of other
+ *		roles and no worker can be had for them, this one rather takes a later job of its
+ *		own role than none.  The caller holds an SPI connection, and commits.
  */
 int64
 crmio_queue_claim(Oid role)
@@ -385,28 +385,24 @@ crmio_queue_claim(Oid role)
 	List	   *due;
 	bool		full;
 	bool		others_started = true;
+	int64		job_id = 0;
 	ListCell   *lc;
 
-	if (me == NULL)
-		return 0;				/* dropped: its jobs fail when somebody looks */
 	set_locks(locks, QUEUE_LOCK);
 	(void) LockAcquire(&locks[0], ExclusiveLock, false, false);
 	due = due_jobs(&full);
 	foreach(lc, due)
 	{
 		Job		   *job = lfirst(lc);
+		WorkerStart start = worker_start(get_role_oid(job->owner, false));
 
-		if (strcmp(job->owner, me) != 0)
-		{
-			WorkerStart start = worker_start(get_role_oid(job->owner, false));
-
+		if (job_id == 0 && me != NULL && strcmp(job->owner, me) == 0 && claim(job))
+			job_id = job->job_id;
+		else
 			others_started &= crmio_worker_launch(&start);
-		}
-		else if (claim(job))
-			return job->job_id;
 	}
-	if (others_started)
-		return 0;
+	if (job_id != 0 || others_started || me == NULL)
+		return job_id;
 	foreach(lc, crmio_jobs_in_state("queued"))
 	{
 		Job		   *job = lfirst(lc);

@@ -466,6 +466,21 @@ def test_queue(session):
     session.execute("ALTER DATABASE crmio_jobs RESET crmio.max_background_jobs; RESET crmio.max_background_jobs")
     empty(session)
 
+    # nobody looks while these run: the first worker gets the second place its own
+    session.execute(SLOW)
+    with session.transaction():
+        jobs = [start(session, leads(200, f"p{i}x"), LEADS) for i in range(3)]
+    ok(
+        until(
+            lambda: value(session, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'crmio import'") == 2
+        ),
+        "jobs queued by one transaction run side by side, as many as may",
+    )
+    no_worker(session)
+    same([job(session, j).state for j in jobs], ["completed"] * 3, "and the last one after them, unwatched")
+    session.execute("DROP TRIGGER slow ON crm.people; DROP FUNCTION crm.slow")
+    empty(session)
+
 
 def test_roles(session):
     """Jobs run as their owner; others neither see nor touch them."""
