@@ -65,6 +65,8 @@ CREATE TABLE crmio.job (
 	quote pg_catalog.text NOT NULL,
 	started_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	ended_at pg_catalog.timestamptz,
+	rolled_back_at pg_catalog.timestamptz,
+	cleaned_at pg_catalog.timestamptz,
 	CHECK (rows_read OPERATOR(pg_catalog.=) (created OPERATOR(pg_catalog.+) updated OPERATOR(pg_catalog.+) unchanged OPERATOR(pg_catalog.+) skipped OPERATOR(pg_catalog.+) errored))
 );
 COMMENT ON TABLE crmio.job IS 'one row for each run of an import, with its counts';
@@ -112,10 +114,20 @@ CREATE TABLE crmio.job_change (
 	module pg_catalog.text NOT NULL,
 	record_key pg_catalog.text NOT NULL,
 	old_values pg_catalog.jsonb NOT NULL,
-	new_values pg_catalog.jsonb NOT NULL
+	new_values pg_catalog.jsonb NOT NULL,
+	change_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY
 );
 CREATE INDEX job_change_job ON crmio.job_change (job_id, batch);
 COMMENT ON TABLE crmio.job_change IS 'columns that an update changed: their values before and after, by column name';
+
+CREATE TABLE crmio.job_xact (
+	job_id pg_catalog.int8 NOT NULL,
+	batch pg_catalog.int8 NOT NULL,
+	system_identifier pg_catalog.int8 NOT NULL,
+	xids pg_catalog.xid8[] NOT NULL
+);
+CREATE INDEX job_xact_job ON crmio.job_xact (job_id, batch);
+COMMENT ON TABLE crmio.job_xact IS 'transactions in which a job wrote records, and of which cluster: a record whose xmin is another has been edited since';
 
 -- a registration whose table is gone would be restored as a bare OID
 SELECT pg_catalog.pg_extension_config_dump('crmio.target', 'WHERE relation OPERATOR(pg_catalog.=) ANY (SELECT oid FROM pg_catalog.pg_class)');
@@ -129,6 +141,8 @@ SELECT pg_catalog.pg_extension_config_dump('crmio.job_message_message_id_seq', '
 SELECT pg_catalog.pg_extension_config_dump('crmio.job_error_row', '');
 SELECT pg_catalog.pg_extension_config_dump('crmio.job_created', '');
 SELECT pg_catalog.pg_extension_config_dump('crmio.job_change', '');
+SELECT pg_catalog.pg_extension_config_dump('crmio.job_change_change_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('crmio.job_xact', '');
 
 --
 -- Modules (src/catalog)

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
@@ -17,6 +18,7 @@
 #include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/xid8.h"
 
 #include "history/job.h"
 #include "statement.h"
@@ -40,14 +42,18 @@ typedef struct CreatedKeys
 } CreatedKeys;
 
 #define FIRST_CREATED_KEYS 256
+#define FIRST_XIDS 8
 
 struct JobLog
 {
 	int64		job_id;
 	MemoryContext context;
 	ResourceOwner owner;		/* of the files that the sinks may need */
-	MemoryContext created_context;	/* of the keys in created */
+	MemoryContext created_context;	/* of created and xids */
 	List	   *created;		/* of CreatedKeys * */
+	Datum	   *xids;			/* xid8: in which records were written */
+	int			nxids;
+	int			xids_room;
 	Sink		messages;
 	Sink		error_rows;
 	Sink		changes;
@@ -336,19 +342,34 @@ add_created(JobLog *log, const char *module, bool integer, Datum key)
  *		Records the key of a record that the job created in a module.
  */
 void
-crmio_joblog_created(JobLog *log, const char *module, const char *key)
+crmio_joblog_created(JobLog *log, const char *module, const RecordKey *key, const Datum *value)
 {
-	add_created(log, module, false, CStringGetTextDatum(key));
+	int64		integer;
+
+	if (crmio_record_key_integer(key, value, &integer))
+		add_created(log, module, true, Int64GetDatum(integer));
+	else
+		add_created(log, module, false, CStringGetTextDatum(crmio_record_key_text(key, value)));
 }
 
 /*
- * crmio_joblog_created_integer
- *		The same for a key of one integer column.
+ * crmio_joblog_wrote
+ *		Records the (sub)transaction in which the job wrote records: by it a rollback
+ *		tells a record that is as the job left it from one that somebody has edited.
  */
 void
-crmio_joblog_created_integer(JobLog *log, const char *module, int64 key)
+crmio_joblog_wrote(JobLog *log, FullTransactionId xid)
 {
-	add_created(log, module, true, Int64GetDatum(key));
+	/* parts that are not kept in a subtransaction of their own share the outer one */
+	if (log->nxids > 0 && log->xids[log->nxids - 1] == FullTransactionIdGetDatum(xid))
+		return;
+	if (log->nxids == log->xids_room)
+	{
+		log->xids_room = Max(2 * log->xids_room, FIRST_XIDS);
+		log->xids = log->xids ? repalloc(log->xids, sizeof(Datum) * log->xids_room) :
+			MemoryContextAlloc(log->created_context, sizeof(Datum) * log->xids_room);
+	}
+	log->xids[log->nxids++] = FullTransactionIdGetDatum(xid);
 }
 
 /*
@@ -415,6 +436,8 @@ void
 crmio_joblog_drop_undo(JobLog *log)
 {
 	log->created = NIL;
+	log->xids = NULL;
+	log->nxids = log->xids_room = 0;
 	MemoryContextReset(log->created_context);
 	if (log->changes.rows != NULL)
 		crmio_rowset_free(log->changes.rows);
@@ -450,6 +473,17 @@ crmio_joblog_write(JobLog *log, int64 batch)
 			run_as_owner("INSERT INTO " CRMIO_SCHEMA ".job_created (job_id, batch, module, record_keys)"
 						 " VALUES ($1, $2, $3, $4)", 4, types, values, NULL);
 		}
+	}
+	if (log->nxids > 0)
+	{
+		Oid			types[4] = {INT8OID, INT8OID, INT8OID, XID8ARRAYOID};
+		Datum		values[4] = {Int64GetDatum(log->job_id), Int64GetDatum(batch),
+			Int64GetDatum((int64) GetSystemIdentifier()),
+			PointerGetDatum(construct_array(log->xids, log->nxids, XID8OID, sizeof(FullTransactionId),
+		FLOAT8PASSBYVAL, TYPALIGN_DOUBLE))};
+
+		run_as_owner("INSERT INTO " CRMIO_SCHEMA ".job_xact (job_id, batch, system_identifier, xids)"
+					 " VALUES ($1, $2, $3, $4)", 4, types, values, NULL);
 	}
 	write_sink(&log->changes);
 	crmio_joblog_drop_undo(log);

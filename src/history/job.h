@@ -7,6 +7,8 @@
 #define CRMIO_JOB_H
 
 #include "crmio.h"
+#include "access/transam.h"
+#include "catalog/record_key.h"
 
 /* Every row read is counted in exactly one of created ... errored. */
 typedef struct JobCounts
@@ -58,8 +60,9 @@ extern void crmio_job_update(int64 job_id, const char *state, const JobCounts *c
 extern JobLog *crmio_joblog_create(int64 job_id);
 extern void crmio_joblog_message(JobLog *log, const JobMessage *message);
 extern void crmio_joblog_error_row(JobLog *log, int64 row_number, int nfields, char **fields);
-extern void crmio_joblog_created(JobLog *log, const char *module, const char *key);
-extern void crmio_joblog_created_integer(JobLog *log, const char *module, int64 key);
+extern void crmio_joblog_created(JobLog *log, const char *module, const RecordKey *key,
+								 const Datum *value);
+extern void crmio_joblog_wrote(JobLog *log, FullTransactionId xid);
 extern void crmio_joblog_changed(JobLog *log, int64 batch, const char *module, const char *key,
 								 Jsonb *old_values, Jsonb *new_values);
 extern void crmio_joblog_drop_undo(JobLog *log);

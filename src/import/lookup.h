@@ -9,7 +9,7 @@
 #include "crmio.h"
 #include "catalog/module.h"
 #include "fmgr.h"
-#include "import/record_key.h"
+#include "catalog/record_key.h"
 #include "statement.h"
 #include "utils/rel.h"
 
