@@ -280,3 +280,16 @@ AS 'MODULE_PATHNAME', 'crm_error_csv'
 LANGUAGE C STRICT STABLE;
 COMMENT ON FUNCTION @extschema@.crm_error_csv IS
 'The rows of a job that failed, as CSV lines: header, then the original fields, then the column _error_reason. Mended and imported with the same mapping it works. job_id: from crm_progress. Errors: no such job of the caller.';
+
+--
+-- Undoing (src/history)
+--
+
+CREATE FUNCTION @extschema@.crm_rollback(
+	job_id pg_catalog.int8, dry_run pg_catalog.bool DEFAULT false,
+	OUT deleted pg_catalog.int8, OUT restored pg_catalog.int8, OUT kept pg_catalog.int8, OUT blocked pg_catalog.int8)
+RETURNS pg_catalog.record
+AS 'MODULE_PATHNAME', 'crm_rollback'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_rollback IS
+'Undoes an import. job_id: from crm_progress; dry_run: only say what would happen. Returns how many records were deleted (the job created them), restored (columns that are as the job left them have their old values again), kept (somebody has changed them since) and blocked (others refer to them, or the database refuses); a NOTICE names the first of those that stay. Errors: no such job of the caller, not ended, rolled back already, a dry run, cleaned up, missing privileges.';

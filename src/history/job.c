@@ -162,6 +162,55 @@ crmio_job_update(int64 job_id, const char *state, const JobCounts *counts)
 }
 
 /*
+ * crmio_job_read
+ *		What the row of a job of the caller says, in CurrentMemoryContext; an error if
+ *		there is none.  With lock, the row stays as it is until the transaction ends.
+ */
+void
+crmio_job_read(int64 job_id, bool lock, JobInfo *info)
+{
+	Oid			types[1] = {INT8OID};
+	Datum		values[1] = {Int64GetDatum(job_id)};
+	const char *owner = NULL;
+	HeapTuple	tuple = NULL;
+	TupleDesc	desc = NULL;
+	bool		isnull;
+
+	run_as_owner(psprintf("SELECT owner, module, state, policy, mapping, dry_run, cleaned_at IS NOT NULL"
+						  " FROM " CRMIO_SCHEMA ".job WHERE job_id = $1%s", lock ? " FOR UPDATE" : ""),
+				 1, types, values, NULL);
+	if (SPI_processed == 1)
+	{
+		tuple = SPI_tuptable->vals[0];
+		desc = SPI_tuptable->tupdesc;
+		owner = SPI_getvalue(tuple, desc, 1);
+	}
+	crmio_check_job_owner(job_id, owner);
+	info->module = SPI_getvalue(tuple, desc, 2);
+	info->state = SPI_getvalue(tuple, desc, 3);
+	info->policy = SPI_getvalue(tuple, desc, 4);
+	info->mapping = DatumGetJsonbPCopy(SPI_getbinval(tuple, desc, 5, &isnull));
+	info->dry_run = DatumGetBool(SPI_getbinval(tuple, desc, 6, &isnull));
+	info->cleaned = DatumGetBool(SPI_getbinval(tuple, desc, 7, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * crmio_job_rolled_back
+ *		What the job did has been undone.
+ */
+void
+crmio_job_rolled_back(int64 job_id)
+{
+	Oid			types[1] = {INT8OID};
+	Datum		values[1] = {Int64GetDatum(job_id)};
+
+	run_as_owner("UPDATE " CRMIO_SCHEMA ".job SET state = 'rolled_back',"
+				 " rolled_back_at = pg_catalog.clock_timestamp() WHERE job_id = $1",
+				 1, types, values, NULL);
+}
+
+/*
  * init_sink
  *		Prepares the way into a history table; the columns come in pairs of name
  *		and type.

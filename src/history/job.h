@@ -48,6 +48,17 @@ typedef struct JobStart
 	char		quote;
 } JobStart;
 
+/* What the row of an older job says. */
+typedef struct JobInfo
+{
+	char	   *module;
+	char	   *state;
+	char	   *policy;
+	Jsonb	   *mapping;
+	bool		dry_run;
+	bool		cleaned;		/* crm_cleanup has removed all but the row */
+} JobInfo;
+
 /*
  * What a batch adds to a job, collected in memory and written by one statement
  * per table, because one statement per row would be slow.
@@ -56,6 +67,8 @@ typedef struct JobLog JobLog;
 
 extern int64 crmio_job_start(const JobStart *start);
 extern void crmio_job_update(int64 job_id, const char *state, const JobCounts *counts);
+extern void crmio_job_read(int64 job_id, bool lock, JobInfo *info);
+extern void crmio_job_rolled_back(int64 job_id);
 
 extern JobLog *crmio_joblog_create(int64 job_id);
 extern void crmio_joblog_message(JobLog *log, const JobMessage *message);

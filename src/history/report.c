@@ -11,8 +11,6 @@
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -60,7 +58,7 @@ select_for_job(const char *sql, int64 job_id)
 static void
 read_job(int64 job_id, JobFormat *format)
 {
-	bool		visible = false;
+	char	   *owner = NULL;
 	bool		isnull;
 
 	select_for_job("SELECT owner, delimiter, quote, header FROM " CRMIO_SCHEMA ".job WHERE job_id = $1",
@@ -69,19 +67,14 @@ read_job(int64 job_id, JobFormat *format)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[0];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
-		Oid			owner = get_role_oid(SPI_getvalue(tuple, desc, 1), true);
 
-		visible = OidIsValid(owner) ? has_privs_of_role(GetUserId(), owner) : superuser();
+		owner = SPI_getvalue(tuple, desc, 1);
 		format->delimiter = SPI_getvalue(tuple, desc, 2)[0];
 		format->quote = SPI_getvalue(tuple, desc, 3)[0];
 		format->header = SPI_getbinval(tuple, desc, 4, &isnull);
 		format->has_header = !isnull;
 	}
-	if (!visible)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("there is no job " INT64_FORMAT " of yours", job_id),
-				 errhint("The result rows of crm_import have the job's id in their column job_id.")));
+	crmio_check_job_owner(job_id, owner);
 }
 
 /*
