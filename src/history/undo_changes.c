@@ -137,20 +137,23 @@ create_find(Changes *changes)
 		TupleDescCopyEntry(changes->find_desc, i + 2, target->key->desc, i + 1);
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT " BATCH_RELATION ".n, %s",
+	appendStringInfoString(&sql, "SELECT " BATCH_RELATION ".n, crmio_found.x");
+	for (int i = 0; i < changes->ncolumns; i++)
+		appendStringInfo(&sql, ", crmio_found.v%d", i + 1);
+	appendStringInfo(&sql, " FROM " BATCH_RELATION " CROSS JOIN LATERAL (SELECT %s AS x",
 					 target->has_xmin ? TARGET_ALIAS ".xmin" : "NULL::pg_catalog.xid");
 	for (int i = 0; i < changes->ncolumns; i++)
 	{
 		if (changes->columns[i].attnum == InvalidAttrNumber)
-			appendStringInfoString(&sql, ", NULL");
+			appendStringInfo(&sql, ", NULL AS v%d", i + 1);
 		else
-			appendStringInfo(&sql, ", " TARGET_ALIAS ".%s", quote_identifier(changes->columns[i].name));
+			appendStringInfo(&sql, ", " TARGET_ALIAS ".%s AS v%d", quote_identifier(changes->columns[i].name),
+							 i + 1);
 	}
-	appendStringInfo(&sql, " FROM " BATCH_RELATION " JOIN %s AS " TARGET_ALIAS " ON ",
-					 target->module->relation);
+	appendStringInfo(&sql, " FROM %s AS " TARGET_ALIAS " WHERE ", target->module->relation);
 	crmio_append_key_condition(&sql, target->module, target->key, BATCH_RELATION);
-	if (!target->is_view)
-		appendStringInfoString(&sql, " FOR NO KEY UPDATE OF " TARGET_ALIAS);
+	appendStringInfo(&sql, " OFFSET 0%s) AS crmio_found",
+					 target->is_view ? "" : " FOR NO KEY UPDATE OF " TARGET_ALIAS);
 	changes->find = crmio_statement_create(CurrentMemoryContext, sql.data, target->key_is_indexed);
 }
 
@@ -324,6 +327,7 @@ restore(void *arg)
 	SPI_freetuptable(SPI_tuptable);
 	if (rows->nrows > 0)
 	{
+		crmio_statement_plan_for(update, target->module->relid, rows->nrows);
 		crmio_statement_run(update, rows);
 		if (SPI_processed != rows->nrows)
 			ereport(ERROR,

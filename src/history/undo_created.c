@@ -97,9 +97,9 @@ describe_rows(UndoTarget *target, Created *created)
 
 /*
  * find_sql
- *		Finds records by their keys.  Where a foreign key would carry the deletion on to
- *		the rows that refer, the records are locked before those are looked for: so none
- *		can come in between.
+ *		Finds records by their keys, one after the other.  Where a foreign key would
+ *		carry the deletion on to the rows that refer, the records are locked before
+ *		those are looked for: so none can come in between.
  */
 static char *
 find_sql(const UndoTarget *target)
@@ -110,19 +110,21 @@ find_sql(const UndoTarget *target)
 	ListCell   *lc;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %s", target->has_xmin ? TARGET_ALIAS ".xmin" : "NULL::pg_catalog.xid");
+	appendStringInfoString(&sql, "SELECT crmio_found.x");
 	for (int i = 0; i < target->key->ncolumns; i++)
 		appendStringInfo(&sql, ", " BATCH_RELATION ".r%d", i + 1);
 	for (int i = 0; i < created->ncolumns; i++)
-		appendStringInfo(&sql, ", " TARGET_ALIAS ".%s",
-						 quote_identifier(get_attname(target->module->relid, created->columns[i], false)));
-	appendStringInfo(&sql, " FROM " BATCH_RELATION " JOIN %s AS " TARGET_ALIAS " ON ",
-					 target->module->relation);
+		appendStringInfo(&sql, ", crmio_found.f%d", i + 1);
+	appendStringInfo(&sql, " FROM " BATCH_RELATION " CROSS JOIN LATERAL (SELECT %s AS x",
+					 target->has_xmin ? TARGET_ALIAS ".xmin" : "NULL::pg_catalog.xid");
+	for (int i = 0; i < created->ncolumns; i++)
+		appendStringInfo(&sql, ", " TARGET_ALIAS ".%s AS f%d",
+						 quote_identifier(get_attname(target->module->relid, created->columns[i], false)), i + 1);
+	appendStringInfo(&sql, " FROM %s AS " TARGET_ALIAS " WHERE ", target->module->relation);
 	crmio_append_key_condition(&sql, target->module, target->key, BATCH_RELATION);
 	foreach(lc, created->foreign_keys)
 		lock |= ((ForeignKey *) lfirst(lc))->acts;
-	if (lock)
-		appendStringInfoString(&sql, " FOR UPDATE OF " TARGET_ALIAS);
+	appendStringInfo(&sql, " OFFSET 0%s) AS crmio_found", lock ? " FOR UPDATE OF " TARGET_ALIAS : "");
 	return sql.data;
 }
 
@@ -143,16 +145,18 @@ create_statements(UndoTarget *target)
 	delete = psprintf("DELETE FROM %s AS " TARGET_ALIAS " USING " BATCH_RELATION
 					  " WHERE %s AND " TARGET_ALIAS ".xmin OPERATOR(pg_catalog.=) " BATCH_RELATION ".x",
 					  target->module->relation, condition.data);
-	created->delete = crmio_statement_create(CurrentMemoryContext, delete, false);
+	created->delete = crmio_statement_create(CurrentMemoryContext, delete, target->key_is_indexed);
 	created->delete_part = crmio_statement_create(CurrentMemoryContext, delete, target->key_is_indexed);
 	created->present =
 		crmio_statement_create(CurrentMemoryContext,
 							   psprintf("SELECT " BATCH_RELATION ".n, " TARGET_ALIAS ".xmin FROM " BATCH_RELATION
 										" JOIN %s AS " TARGET_ALIAS " ON %s ORDER BY 1",
-										target->module->relation, condition.data), false);
+										target->module->relation, condition.data), target->key_is_indexed);
 	empty = crmio_rowset_create(created->desc);
 	crmio_statement_check_rights(created->delete, empty);
 	crmio_rowset_free(empty);
+	crmio_statement_plan_for(created->delete, target->module->relid, created->rows->nrows);
+	crmio_statement_plan_for(created->present, target->module->relid, created->rows->nrows);
 }
 
 /*

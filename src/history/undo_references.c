@@ -237,6 +237,7 @@ mark_referenced(UndoTarget *target, ForeignKey *fk, const AttrNumber *columns, i
 		elog(ERROR, "cache lookup failed for relation %u", fk->relid);
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
+	crmio_statement_plan_for(statement, fk->relid, rows->nrows);
 	crmio_become(&scope, owner, SECURITY_NOFORCE_RLS);
 	crmio_statement_run(statement, rows);
 	crmio_restore_user(&scope);
