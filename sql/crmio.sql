@@ -293,3 +293,20 @@ AS 'MODULE_PATHNAME', 'crm_rollback'
 LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_rollback IS
 'Undoes an import. job_id: from crm_progress; dry_run: only say what would happen. Returns how many records were deleted (the job created them), restored (columns that are as the job left them have their old values again), kept (somebody has changed them since) and blocked (others refer to them, or the database refuses); a NOTICE names the first of those that stay. Errors: no such job of the caller, not ended, rolled back already, a dry run, cleaned up, missing privileges.';
+
+CREATE FUNCTION @extschema@.crm_retry_errors(job_id pg_catalog.int8, mapping pg_catalog.jsonb DEFAULT NULL, policy pg_catalog.text DEFAULT NULL)
+RETURNS SETOF @extschema@.crm_progress
+AS 'MODULE_PATHNAME', 'crm_retry_errors'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_retry_errors IS
+'Imports the error rows of a job again, as a new job. job_id: from crm_progress; mapping, policy: as crm_import, NULL for the job''s own. Returns what crm_import returns; rows and lines have the numbers of the first file. Errors: no such job of the caller, not ended, no error rows; as crm_import.';
+
+CREATE FUNCTION @extschema@.crm_cleanup(
+	older_than pg_catalog.interval DEFAULT '30 days',
+	OUT jobs pg_catalog.int8, OUT undo_rows pg_catalog.int8, OUT messages pg_catalog.int8,
+	OUT error_rows pg_catalog.int8, OUT uploads pg_catalog.int8)
+RETURNS pg_catalog.record
+AS 'MODULE_PATHNAME', 'crm_cleanup'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_cleanup IS
+'Removes what old jobs have left but their row in the history: what a rollback needs, errors, warnings and error rows; and uploads that no import has used. older_than: for jobs that ended, and uploads made, longer ago. The caller''s own, and those of roles that the caller is a member of. Returns how many jobs, and how many rows of what a rollback needs, of messages, of error rows and of uploads. Errors: a negative interval.';

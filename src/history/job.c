@@ -211,6 +211,31 @@ crmio_job_rolled_back(int64 job_id)
 }
 
 /*
+ * crmio_jobs_clean
+ *		Marks the jobs of some roles (a name[]) that ended longer ago than an interval as
+ *		cleaned up, and returns their ids: an int8[].
+ */
+Datum
+crmio_jobs_clean(Datum older_than, Datum roles, int64 *njobs)
+{
+	Oid			types[2] = {INTERVALOID, NAMEARRAYOID};
+	Datum		values[2] = {older_than, roles};
+	Datum	   *ids;
+	bool		isnull;
+
+	run_as_owner("UPDATE " CRMIO_SCHEMA ".job SET cleaned_at = pg_catalog.clock_timestamp()"
+				 " WHERE owner = ANY ($2) AND ended_at < pg_catalog.now() - $1 AND cleaned_at IS NULL"
+				 " AND state NOT IN ('queued', 'running') RETURNING job_id",
+				 2, types, values, NULL);
+	*njobs = SPI_processed;
+	ids = palloc(sizeof(Datum) * (SPI_processed + 1));
+	for (uint64 i = 0; i < SPI_processed; i++)
+		ids[i] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+	return PointerGetDatum(construct_array(ids, *njobs, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+										   TYPALIGN_DOUBLE));
+}
+
+/*
  * init_sink
  *		Prepares the way into a history table; the columns come in pairs of name
  *		and type.

@@ -69,6 +69,7 @@ extern int64 crmio_job_start(const JobStart *start);
 extern void crmio_job_update(int64 job_id, const char *state, const JobCounts *counts);
 extern void crmio_job_read(int64 job_id, bool lock, JobInfo *info);
 extern void crmio_job_rolled_back(int64 job_id);
+extern Datum crmio_jobs_clean(Datum older_than, Datum roles, int64 *njobs);
 
 extern JobLog *crmio_joblog_create(int64 job_id);
 extern void crmio_joblog_message(JobLog *log, const JobMessage *message);
