@@ -40,7 +40,7 @@ SELECT email, lifecycle, source, first_seen FROM crm.people ORDER BY id;
 
 -- the error rows are a file like any other
 SELECT * FROM crm_columns('errors:' || last_job());
-SELECT * FROM crm_preview('errors:1', :mapping, 'update', 2);
+SELECT row_number, action, record ->> 'email' AS email, messages FROM crm_preview('errors:1', :mapping, 'update', 2);
 -- in several batches, each with its row
 SET crmio.batch_rows = 2;
 SELECT * FROM retry(1);
@@ -93,3 +93,7 @@ SELECT jobs, uploads FROM crm_cleanup('0');
 SELECT (SELECT count(*) FROM crmio.job_message) AS messages, (SELECT count(*) FROM crmio.job_error_row) AS error_rows,
 	(SELECT count(*) FROM crmio.job_created) AS created, (SELECT count(*) FROM crmio.job_change) AS changes,
 	(SELECT count(*) FROM crmio.job_xact) AS xacts;
+
+DROP EXTENSION crmio CASCADE;
+DROP SCHEMA crm CASCADE;
+DROP FUNCTION run, retry, last_job;

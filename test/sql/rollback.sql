@@ -2,6 +2,7 @@
 SET client_min_messages = warning;
 SET timezone = UTC;
 SET datestyle = ISO;
+SET intervalstyle = postgres;
 DROP EXTENSION IF EXISTS crmio CASCADE;
 DROP SCHEMA IF EXISTS crm CASCADE;
 CREATE EXTENSION crmio;
@@ -235,3 +236,9 @@ SELECT crm_register_module('seen_parts', 'crm.seen_parts', '{"match": ["id"], "k
 SELECT * FROM run(E'id,name\n1,uno\n9,new\n', '{"module": "seen_parts"}', 'update:overwrite');
 SELECT * FROM crm_rollback(last_job());
 SELECT * FROM crm.parts ORDER BY id;
+
+SET client_min_messages = warning;
+DROP EXTENSION crmio CASCADE;
+DROP SCHEMA crm CASCADE;
+DROP TABLE before, odd_before CASCADE;
+DROP FUNCTION run, last_job;
