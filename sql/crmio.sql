@@ -115,10 +115,11 @@ CREATE TABLE crmio.job_change (
 	record_key pg_catalog.text NOT NULL,
 	old_values pg_catalog.jsonb NOT NULL,
 	new_values pg_catalog.jsonb NOT NULL,
+	old_xid pg_catalog.xid8,
 	change_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY
 );
 CREATE INDEX job_change_job ON crmio.job_change (job_id, batch);
-COMMENT ON TABLE crmio.job_change IS 'columns that an update changed: their values before and after, by column name';
+COMMENT ON TABLE crmio.job_change IS 'columns that an update changed: their values before and after, by column name; old_xid wrote the record before';
 
 CREATE TABLE crmio.job_xact (
 	job_id pg_catalog.int8 NOT NULL,
@@ -128,6 +129,17 @@ CREATE TABLE crmio.job_xact (
 );
 CREATE INDEX job_xact_job ON crmio.job_xact (job_id, batch);
 COMMENT ON TABLE crmio.job_xact IS 'transactions in which a job wrote records, and of which cluster: a record whose xmin is another has been edited since';
+
+-- A record that the rollback of a later job has given back what an earlier job had
+-- left.  It means nothing in another cluster, so a dump leaves it out.
+CREATE TABLE crmio.job_restored (
+	job_id pg_catalog.int8 NOT NULL,
+	relation pg_catalog.oid NOT NULL,
+	record_key pg_catalog.text NOT NULL,
+	xid pg_catalog.xid8 NOT NULL
+);
+CREATE INDEX job_restored_job ON crmio.job_restored (job_id, record_key);
+COMMENT ON TABLE crmio.job_restored IS 'records that are again as a job had left them: by which transaction of the rollback of a later job';
 
 -- a registration whose table is gone would be restored as a bare OID
 SELECT pg_catalog.pg_extension_config_dump('crmio.target', 'WHERE relation OPERATOR(pg_catalog.=) ANY (SELECT oid FROM pg_catalog.pg_class)');

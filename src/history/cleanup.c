@@ -129,7 +129,7 @@ crm_cleanup(PG_FUNCTION_ARGS)
 	jobs = crmio_jobs_clean(older_than, roles, &njobs);
 	values[0] = Int64GetDatum(njobs);
 	values[1] = Int64GetDatum(delete_of_jobs("job_created", jobs) + delete_of_jobs("job_change", jobs) +
-							  delete_of_jobs("job_xact", jobs));
+							  delete_of_jobs("job_xact", jobs) + delete_of_jobs("job_restored", jobs));
 	values[2] = Int64GetDatum(delete_of_jobs("job_message", jobs));
 	values[3] = Int64GetDatum(delete_of_jobs("job_error_row", jobs));
 	values[4] = Int64GetDatum(delete_uploads(older_than, roles));

@@ -310,8 +310,8 @@ crmio_joblog_create(int64 job_id)
 	static const char *const row_names[] = {"job_id", "row_number", "fields"};
 	static const Oid row_types[] = {INT8OID, INT8OID, TEXTARRAYOID};
 	static const char *const change_names[] = {"job_id", "batch", "module", "record_key",
-	"old_values", "new_values"};
-	static const Oid change_types[] = {INT8OID, INT8OID, TEXTOID, TEXTOID, JSONBOID, JSONBOID};
+	"old_values", "new_values", "old_xid"};
+	static const Oid change_types[] = {INT8OID, INT8OID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, XID8OID};
 	JobLog	   *log = palloc0(sizeof(JobLog));
 
 	log->job_id = job_id;
@@ -487,18 +487,34 @@ key_ranges(CreatedKeys *created)
 }
 
 /*
+ * full_xid
+ *		A transaction that has begun, by what xmin shows of it.
+ */
+static FullTransactionId
+full_xid(TransactionId xid)
+{
+	FullTransactionId next = ReadNextFullTransactionId();
+	uint32		epoch = EpochFromFullTransactionId(next);
+
+	return FullTransactionIdFromEpochAndXid(xid < XidFromFullTransactionId(next) ? epoch : epoch - 1, xid);
+}
+
+/*
  * crmio_joblog_changed
- *		Records the values that the job replaced in a record, before and after.
+ *		Records the values that the job replaced in a record, before and after, and the
+ *		xmin that the record had (InvalidTransactionId: unknown).
  */
 void
 crmio_joblog_changed(JobLog *log, int64 batch, const char *module, const char *key,
-					 Jsonb *old_values, Jsonb *new_values)
+					 TransactionId old_xmin, Jsonb *old_values, Jsonb *new_values)
 {
-	Datum		values[6] = {Int64GetDatum(log->job_id), Int64GetDatum(batch),
+	Datum		values[7] = {Int64GetDatum(log->job_id), Int64GetDatum(batch),
 		CStringGetTextDatum(module), CStringGetTextDatum(key),
-	JsonbPGetDatum(old_values), JsonbPGetDatum(new_values)};
-	bool		nulls[6] = {false};
+		JsonbPGetDatum(old_values), JsonbPGetDatum(new_values),
+	FullTransactionIdGetDatum(full_xid(old_xmin))};
+	bool		nulls[7] = {false};
 
+	nulls[6] = !TransactionIdIsNormal(old_xmin);
 	add_to_sink(log, &log->changes, values, nulls);
 }
 

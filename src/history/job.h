@@ -78,7 +78,7 @@ extern void crmio_joblog_created(JobLog *log, const char *module, const RecordKe
 								 const Datum *value);
 extern void crmio_joblog_wrote(JobLog *log, FullTransactionId xid);
 extern void crmio_joblog_changed(JobLog *log, int64 batch, const char *module, const char *key,
-								 Jsonb *old_values, Jsonb *new_values);
+								 TransactionId old_xmin, Jsonb *old_values, Jsonb *new_values);
 extern void crmio_joblog_drop_undo(JobLog *log);
 extern void crmio_joblog_write(JobLog *log, int64 batch);
 

@@ -112,6 +112,19 @@ crmio_undo_fetch(Portal cursor, long rows)
 }
 
 /*
+ * crmio_undo_given_back
+ *		A subquery for such queries: the records of a target that the rollback of a later
+ *		job has given back as the job had left them, and the transaction that wrote them.
+ */
+char *
+crmio_undo_given_back(const UndoTarget *target)
+{
+	return psprintf("SELECT DISTINCT ON (record_key) record_key, xid FROM " CRMIO_SCHEMA ".job_restored"
+					" WHERE job_id = $1 AND relation = %u ORDER BY record_key, xid DESC",
+					target->module->relid);
+}
+
+/*
  * compare_xids
  *		For qsort and bsearch.  Any order does; xids have no other that is total.
  */

@@ -66,6 +66,7 @@ extern void crmio_undo_query(Rollback *rollback, UndoTarget *target, const char 
 							 Portal *cursor);
 extern uint64 crmio_undo_fetch(Portal cursor, long rows);
 extern ErrorData *crmio_undo_try(Rollback *rollback, void (*work) (void *arg), void *arg);
+extern char *crmio_undo_given_back(const UndoTarget *target);
 extern bool crmio_undo_is_the_jobs(const Rollback *rollback, TransactionId xid);
 extern bool crmio_undo_is_own(const Rollback *rollback, TransactionId xid);
 extern void crmio_undo_note(Rollback *rollback, const UndoTarget *target, const char *key,

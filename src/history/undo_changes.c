@@ -16,6 +16,9 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
@@ -25,6 +28,7 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/xid8.h"
 
 #include "history/rollback.h"
 
@@ -60,6 +64,12 @@ typedef struct ChangedRecord
 	bool	   *touched;		/* per column */
 	char	  **old_texts;		/* per column; NULL: null */
 	char	  **new_texts;
+	Datum		old_xid;		/* xid8: who wrote the record before the job */
+	bool		has_old_xid;
+	TransactionId given_back;	/* the rollback of a later job wrote it as the job had;
+								 * InvalidTransactionId: none did */
+	bool		as_before;		/* all of it has its old value again, and nobody was there
+								 * in between */
 	Outcome		outcome;
 } ChangedRecord;
 
@@ -76,9 +86,12 @@ typedef struct Changes
 	ChangedRecord *records;
 	int			nrecords;
 	int			room;
+	Statement  *keep_restored;
+	TupleDesc	restored_desc;
 	/* what crmio_undo_try is to do */
 	int			from;
 	int			to;				/* excluded */
+	FullTransactionId xid;		/* in which it was done */
 } Changes;
 
 /*
@@ -316,7 +329,9 @@ restore(void *arg)
 		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, now, now_nulls);
 		record = &changes->records[DatumGetInt64(now[0])];
 		as_left = !now_nulls[1] && !target->keys_changed &&
-			crmio_undo_is_the_jobs(changes->rollback, DatumGetTransactionId(now[1]));
+			(crmio_undo_is_the_jobs(changes->rollback, DatumGetTransactionId(now[1])) ||
+			 TransactionIdEquals(DatumGetTransactionId(now[1]), record->given_back));
+		record->as_before = as_left && record->has_old_xid;
 		undo_record(changes, record, as_left, used, now + 2, now_nulls + 2, values + nkeys, nulls + nkeys);
 		if (record->outcome != UNDO_RESTORED)
 			continue;
@@ -325,6 +340,7 @@ restore(void *arg)
 	}
 	AtEOXact_GUC(true, level);
 	SPI_freetuptable(SPI_tuptable);
+	changes->xid = InvalidFullTransactionId;
 	if (rows->nrows > 0)
 	{
 		crmio_statement_plan_for(update, target->module->relid, rows->nrows);
@@ -333,6 +349,7 @@ restore(void *arg)
 			ereport(ERROR,
 					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 					 errmsg("a trigger, a rule or row-level security does not let it be changed")));
+		changes->xid = GetCurrentFullTransactionId();
 	}
 	crmio_rowset_free(rows);
 }
@@ -354,6 +371,69 @@ try_restore(Changes *changes, int from, int to)
 	error = crmio_undo_try(changes->rollback, restore, changes);
 	MemoryContextSwitchTo(old);
 	return error;
+}
+
+/*
+ * create_keep_restored
+ *		The statement that says to the histories of earlier jobs which records are again
+ *		as they had left them: those that they wrote, or that were given back to them
+ *		before.
+ */
+static void
+create_keep_restored(Changes *changes)
+{
+	changes->restored_desc = CreateTemplateTupleDesc(3);
+	TupleDescInitEntry(changes->restored_desc, 1, "record_key", TEXTOID, -1, 0);
+	TupleDescInitEntryCollation(changes->restored_desc, 1, DEFAULT_COLLATION_OID);
+	TupleDescInitEntry(changes->restored_desc, 2, "old_xid", XID8OID, -1, 0);
+	TupleDescInitEntry(changes->restored_desc, 3, "xid", XID8OID, -1, 0);
+	changes->keep_restored =
+		crmio_statement_create(CurrentMemoryContext,
+							   psprintf("INSERT INTO " CRMIO_SCHEMA ".job_restored (job_id, relation, record_key, xid)"
+										" SELECT x.job_id, %u, b.record_key, b.xid FROM " BATCH_RELATION " b"
+										" JOIN (SELECT job_id, unnest(xids) AS xid FROM " CRMIO_SCHEMA ".job_xact"
+										"  WHERE system_identifier = " INT64_FORMAT ") x ON x.xid = b.old_xid"
+										" UNION"
+										" SELECT r.job_id, r.relation, b.record_key, b.xid FROM " BATCH_RELATION " b"
+										" JOIN " CRMIO_SCHEMA ".job_restored r ON r.xid = b.old_xid"
+										"  AND r.record_key = b.record_key AND r.relation = %u",
+										changes->target->module->relid, (int64) GetSystemIdentifier(),
+										changes->target->module->relid), false);
+}
+
+/*
+ * keep_restored
+ *		Says so of the records from ... to.
+ */
+static void
+keep_restored(Changes *changes, int from, int to)
+{
+	CrmioOwnerScope scope;
+	RowSet	   *rows;
+
+	if (!FullTransactionIdIsValid(changes->xid))
+		return;
+	rows = crmio_rowset_create(changes->restored_desc);
+	for (int i = from; i < to; i++)
+	{
+		ChangedRecord *record = &changes->records[i];
+		Datum		values[3];
+		bool		nulls[3] = {false};
+
+		if (record->outcome != UNDO_RESTORED || !record->as_before)
+			continue;
+		values[0] = CStringGetTextDatum(record->key);
+		values[1] = record->old_xid;
+		values[2] = FullTransactionIdGetDatum(changes->xid);
+		crmio_rowset_add(rows, values, nulls);
+	}
+	if (rows->nrows > 0)
+	{
+		crmio_become_owner(&scope);
+		crmio_statement_run(changes->keep_restored, rows);
+		crmio_restore_user(&scope);
+	}
+	crmio_rowset_free(rows);
 }
 
 /*
@@ -390,6 +470,9 @@ copy_record(const Changes *changes, const ChangedRecord *record)
 	ChangedRecord *copy = palloc0(sizeof(ChangedRecord));
 
 	copy->key = pstrdup(record->key);
+	copy->old_xid = record->old_xid;
+	copy->has_old_xid = record->has_old_xid;
+	copy->given_back = record->given_back;
 	copy->touched = palloc(sizeof(bool) * changes->ncolumns);
 	copy->old_texts = palloc(sizeof(char *) * changes->ncolumns);
 	copy->new_texts = palloc(sizeof(char *) * changes->ncolumns);
@@ -418,7 +501,10 @@ restore_part(Changes *changes, int from, int to, bool again)
 
 	CHECK_FOR_INTERRUPTS();
 	if (error == NULL)
+	{
 		count_records(changes, from, to);
+		keep_restored(changes, from, to);
+	}
 	else if (to - from > 1)
 	{
 		int			middle = from + (to - from) / 2;
@@ -551,6 +637,7 @@ read_changes(Changes *changes, Portal cursor)
 		for (uint64 i = 0; i < n; i++)
 		{
 			char	   *key = SPI_getvalue(table->vals[i], table->tupdesc, 1);
+			Datum		xid;
 			bool		isnull;
 			Jsonb	   *old_values = DatumGetJsonbP(SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull));
 			Jsonb	   *new_values = DatumGetJsonbP(SPI_getbinval(table->vals[i], table->tupdesc, 3, &isnull));
@@ -565,6 +652,11 @@ read_changes(Changes *changes, Portal cursor)
 				last = add_record(changes, key);
 			}
 			add_change(changes, last, old_values, new_values);
+			/* what counts is who wrote the record before the first of the changes */
+			last->old_xid = SPI_getbinval(table->vals[i], table->tupdesc, 4, &isnull);
+			last->has_old_xid = !isnull;
+			xid = SPI_getbinval(table->vals[i], table->tupdesc, 5, &isnull);
+			last->given_back = isnull ? InvalidTransactionId : DatumGetTransactionId(xid);
 		}
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(row_context);
@@ -596,20 +688,23 @@ crmio_undo_changes(Rollback *rollback, UndoTarget *target)
 	changes->attempt_context = AllocSetContextCreate(rollback->context, "crmio restoring",
 													 ALLOCSET_DEFAULT_SIZES);
 	create_find(changes);
+	create_keep_restored(changes);
 	check_rights(changes);
 	crmio_undo_query(rollback, target,
-					 psprintf("SELECT record_key, old_values, new_values FROM " CRMIO_SCHEMA ".job_change h"
-							  " WHERE job_id = $1 AND module = ANY ($2)"
+					 psprintf("SELECT h.record_key, old_values, new_values, old_xid, r.xid::xid"
+							  " FROM " CRMIO_SCHEMA ".job_change h LEFT JOIN (%s) r USING (record_key)"
+							  " WHERE h.job_id = $1 AND h.module = ANY ($2)"
 							  " AND NOT EXISTS (SELECT FROM " CRMIO_SCHEMA ".job_created c"
 							  "  CROSS JOIN LATERAL unnest(c.record_keys) k"
 							  "  WHERE c.job_id = $1 AND c.module = ANY ($2) AND k = h.record_key)"
 							  "%s ORDER BY %schange_id DESC",
+							  crmio_undo_given_back(target),
 							  !target->integer_key ? "" :
-							  " AND NOT coalesce(record_key::int8 <@ (SELECT range_agg(key_ranges)"
+							  " AND NOT coalesce(h.record_key::int8 <@ (SELECT range_agg(key_ranges)"
 							  "  FROM " CRMIO_SCHEMA ".job_created"
 							  "  WHERE job_id = $1 AND module = ANY ($2)), false)",
 							  target->keys_changed ? "" :
-							  target->integer_key ? "record_key::int8, " : "record_key COLLATE \"C\", "),
+							  target->integer_key ? "h.record_key::int8, " : "h.record_key COLLATE \"C\", "),
 					 &cursor);
 	read_changes(changes, cursor);
 	SPI_cursor_close(cursor);

@@ -110,7 +110,7 @@ find_sql(const UndoTarget *target)
 	ListCell   *lc;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT crmio_found.x");
+	appendStringInfoString(&sql, "SELECT " BATCH_RELATION ".w, crmio_found.x");
 	for (int i = 0; i < target->key->ncolumns; i++)
 		appendStringInfo(&sql, ", " BATCH_RELATION ".r%d", i + 1);
 	for (int i = 0; i < created->ncolumns; i++)
@@ -183,16 +183,21 @@ find_some(Rollback *rollback, UndoTarget *target, Statement *find, RowSet *keys)
 {
 	Created    *created = target->created;
 	Datum	   *values = palloc(sizeof(Datum) * created->desc->natts);
-	bool	   *nulls = palloc0(sizeof(bool) * created->desc->natts);
+	bool	   *nulls = palloc(sizeof(bool) * created->desc->natts);
 
 	crmio_statement_run(find, keys);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
+		TransactionId given_back;
 		TransactionId xid;
 
-		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values + 1, nulls + 1);
+		/* the number of the record takes the place of the first column */
+		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
+		given_back = nulls[0] ? InvalidTransactionId : DatumGetTransactionId(values[0]);
 		xid = nulls[UNDO_COLUMN_X] ? InvalidTransactionId : DatumGetTransactionId(values[UNDO_COLUMN_X]);
+		nulls[UNDO_COLUMN_N] = false;
 		if (crmio_undo_is_the_jobs(rollback, xid) ||
+			(TransactionIdIsValid(xid) && TransactionIdEquals(xid, given_back)) ||
 			(target->keys_changed && crmio_undo_is_own(rollback, xid)))
 		{
 			values[UNDO_COLUMN_N] = Int64GetDatum(created->rows->nrows);
@@ -215,8 +220,10 @@ crmio_undo_find_created(Rollback *rollback, UndoTarget *target)
 	MemoryContext context = AllocSetContextCreate(rollback->context, "crmio created records",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = CurrentMemoryContext;
-	Datum	   *key = palloc(sizeof(Datum) * target->key->ncolumns);
-	bool	   *nulls = palloc0(sizeof(bool) * target->key->ncolumns);
+	int			nkeys = target->key->ncolumns;
+	TupleDesc	desc = CreateTemplateTupleDesc(nkeys + 1);
+	Datum	   *values = palloc(sizeof(Datum) * (nkeys + 1));
+	bool	   *nulls = palloc0(sizeof(bool) * (nkeys + 1));
 	Statement  *find;
 	Portal		cursor;
 	uint64		n;
@@ -227,26 +234,34 @@ crmio_undo_find_created(Rollback *rollback, UndoTarget *target)
 	describe_rows(target, target->created);
 	target->created->rows = crmio_rowset_create(target->created->desc);
 	find = crmio_statement_create(CurrentMemoryContext, find_sql(target), target->key_is_indexed);
+	for (int i = 0; i < nkeys; i++)
+		TupleDescCopyEntry(desc, i + 1, target->key->desc, i + 1);
+	TupleDescInitEntry(desc, nkeys + 1, "w", XIDOID, -1, 0);
 
 	crmio_undo_query(rollback, target,
-					 "SELECT generate_series(lower(r), upper(r) - 1)::text FROM unnest("
-					 " (SELECT range_agg(key_ranges) FROM " CRMIO_SCHEMA ".job_created"
-					 "  WHERE job_id = $1 AND module = ANY ($2))) r"
-					 " UNION ALL"
-					 " (SELECT DISTINCT k COLLATE \"C\" FROM " CRMIO_SCHEMA ".job_created"
-					 "  CROSS JOIN LATERAL unnest(record_keys) k"
-					 "  WHERE job_id = $1 AND module = ANY ($2) ORDER BY 1)", &cursor);
+					 psprintf("SELECT k.key, r.xid::xid FROM ("
+							  " SELECT generate_series(lower(r), upper(r) - 1)::text AS key FROM unnest("
+							  "  (SELECT range_agg(key_ranges) FROM " CRMIO_SCHEMA ".job_created"
+							  "   WHERE job_id = $1 AND module = ANY ($2))) r"
+							  " UNION ALL"
+							  " (SELECT DISTINCT k COLLATE \"C\" FROM " CRMIO_SCHEMA ".job_created"
+							  "  CROSS JOIN LATERAL unnest(record_keys) k"
+							  "  WHERE job_id = $1 AND module = ANY ($2) ORDER BY 1)) k"
+							  " LEFT JOIN (%s) r ON r.record_key = k.key ORDER BY %s",
+							  crmio_undo_given_back(target),
+							  target->integer_key ? "k.key::int8" : "k.key COLLATE \"C\""), &cursor);
 	while ((n = crmio_undo_fetch(cursor, crmio_batch_rows)) > 0)
 	{
 		SPITupleTable *texts = SPI_tuptable;
 		RowSet	   *keys;
 
 		MemoryContextSwitchTo(context);
-		keys = crmio_rowset_create(target->key->desc);
+		keys = crmio_rowset_create(desc);
 		for (uint64 i = 0; i < n; i++)
 		{
-			crmio_record_key_read(target->key, SPI_getvalue(texts->vals[i], texts->tupdesc, 1), key);
-			crmio_rowset_add(keys, key, nulls);
+			crmio_record_key_read(target->key, SPI_getvalue(texts->vals[i], texts->tupdesc, 1), values);
+			values[nkeys] = SPI_getbinval(texts->vals[i], texts->tupdesc, 2, &nulls[nkeys]);
+			crmio_rowset_add(keys, values, nulls);
 		}
 		SPI_freetuptable(texts);
 		find_some(rollback, target, find, keys);

@@ -674,7 +674,7 @@ crmio_writer_written(Import *import)
 			crmio_joblog_created(import->log, plan->module->name, plan->key, row->key);
 		else
 			crmio_joblog_changed(import->log, import->batch, plan->module->name,
-								 crmio_record_key_text(plan->key, row->key),
+								 crmio_record_key_text(plan->key, row->key), row->match->xmin,
 								 changed_values(plan, row, true), changed_values(plan, row, false));
 	}
 	crmio_joblog_wrote(import->log, writer->xid);

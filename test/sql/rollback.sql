@@ -31,6 +31,7 @@ INSERT INTO before TABLE people;
 
 -- each policy: created and changed records, a lead that became a contact, an account made for its reference
 \set file 'E''Email,Name,Title,Phone,Account,Shoe\\nann@x.com,Ann Lee,CTO,+1 23,New Ltd,42\\nbob@x.com,Robert Roe,,555,Acme,43\\nnew@x.com,New One,CFO,777,New Ltd,44\\n'''
+\set titles 'Email,Title,Account\nj1@x.com,B,Jay\nj2@x.com,B,Jay\nj1@x.com,BB,Jay\nj3@x.com,B,Jay\n'
 \set mapping '''{"module": "contacts", "auto_create": true, "columns": {"Email": "email", "Name": "name", "Title": "job_title", "Phone": "phone", "Account": "account.name", "Shoe": "custom.shoe"}}'''
 SELECT * FROM run(:file, :mapping, 'skip');
 SELECT * FROM crm_rollback(last_job());
@@ -98,6 +99,18 @@ TABLE difference;
 SELECT * FROM crm_rollback(last_job());
 TRUNCATE before;
 INSERT INTO before TABLE people;
+
+-- jobs undone one after the other, the last first: what a rollback gave back is as the earlier job left it; but not an edit in between
+SELECT * FROM run(E'Email,Title\nj1@x.com,A\nj2@x.com,A\nj3@x.com,A\nj4@x.com,A\n', '{"module": "leads", "columns": {"Email": "email", "Title": "job_title"}}');
+UPDATE crm.people SET last_name = 'Edited' WHERE email = 'j2@x.com';
+SELECT * FROM run(:'titles', '{"module": "contacts", "auto_create": true, "columns": {"Email": "email", "Title": "job_title", "Account": "account.name"}}', 'update:overwrite');
+SELECT * FROM run(E'Email,Title\nj1@x.com,C\nj2@x.com,C\nj4@x.com,C\n', '{"module": "leads", "columns": {"Email": "email", "Title": "job_title"}}', 'update:overwrite');
+UPDATE crm.people SET last_name = 'Edited' WHERE email = 'j4@x.com';
+SELECT * FROM crm_rollback(last_job());
+SELECT * FROM crm_rollback(last_job() - 1);
+SELECT * FROM crm_rollback(last_job() - 2);
+SELECT what, email, job_title, last_name FROM difference;
+DELETE FROM crm.people WHERE email LIKE 'j%';
 
 -- what others refer to stays, also where a foreign key would delete or empty the rows that refer
 CREATE TABLE crm.cascades (id int PRIMARY KEY, person bigint REFERENCES crm.people ON DELETE CASCADE);
