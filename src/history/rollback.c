@@ -86,8 +86,8 @@ crmio_undo_query(Rollback *rollback, UndoTarget *target, const char *sql, Portal
 	values[2] = name_array(key_columns);
 	crmio_become_owner(&scope);
 	if (cursor != NULL)
-		*cursor = SPI_cursor_open_with_args(NULL, sql, 3, types, values, NULL, true, 0);
-	else if (SPI_execute_with_args(sql, 3, types, values, NULL, true, 0) != SPI_OK_SELECT)
+		*cursor = SPI_cursor_open_with_args(NULL, sql, 3, types, values, NULL, false, 0);
+	else if (SPI_execute_with_args(sql, 3, types, values, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the history of job " INT64_FORMAT, rollback->job_id);
 	crmio_restore_user(&scope);
 	MemoryContextSwitchTo(context);

@@ -107,7 +107,7 @@ crmio_foreign_keys_to(Oid relid)
 							  " FROM pg_constraint c WHERE contype = 'f' AND confrelid = ANY ($1)"
 							  " AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = c.conparentid"
 							  "  AND p.confrelid = ANY ($1))"
-							  " ORDER BY conname, oid", 1, types, values, NULL, true, 0) != SPI_OK_SELECT)
+							  " ORDER BY conname, oid", 1, types, values, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the foreign keys to relation %u", relid);
 	crmio_restore_user(&scope);
 	MemoryContextSwitchTo(context);
