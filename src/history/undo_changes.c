@@ -179,10 +179,13 @@ create_update(Changes *changes, const bool *used, TupleDesc *desc)
 {
 	UndoTarget *target = changes->target;
 	int			n = target->key->ncolumns;
+	int			nused = 0;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	*desc = CreateTemplateTupleDesc(n + changes->ncolumns);
+	for (int i = 0; i < changes->ncolumns; i++)
+		nused += used[i] ? 1 : 0;
+	*desc = CreateTemplateTupleDesc(n + nused);
 	for (int i = 0; i < n; i++)
 		TupleDescCopyEntry(*desc, i + 1, target->key->desc, i + 1);
 	appendStringInfo(&sql, "UPDATE %s AS " TARGET_ALIAS " SET ", target->module->relation);
@@ -197,7 +200,6 @@ create_update(Changes *changes, const bool *used, TupleDesc *desc)
 		TupleDescInitEntry(*desc, n, psprintf("v%d", i + 1), column->typid, -1, 0);
 		TupleDescInitEntryCollation(*desc, n, column->collation);
 	}
-	(*desc)->natts = n;
 	appendStringInfoString(&sql, " FROM " BATCH_RELATION " WHERE ");
 	crmio_append_key_condition(&sql, target->module, target->key, BATCH_RELATION);
 	return crmio_statement_create(CurrentMemoryContext, sql.data, target->key_is_indexed);
