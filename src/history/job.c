@@ -176,6 +176,9 @@ crmio_job_read(int64 job_id, bool lock, JobInfo *info)
 	TupleDesc	desc = NULL;
 	bool		isnull;
 
+	/* nobody waits for the row of a job that is none of his business */
+	if (lock)
+		crmio_job_read(job_id, false, info);
 	run_as_owner(psprintf("SELECT owner, module, state, policy, mapping, dry_run, cleaned_at IS NOT NULL"
 						  " FROM " CRMIO_SCHEMA ".job WHERE job_id = $1%s", lock ? " FOR UPDATE" : ""),
 				 1, types, values, NULL);
