@@ -63,13 +63,31 @@ CREATE TABLE crmio.job (
 	header pg_catalog.text[],
 	delimiter pg_catalog.text NOT NULL,
 	quote pg_catalog.text NOT NULL,
-	started_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	started_at pg_catalog.timestamptz DEFAULT pg_catalog.clock_timestamp(),
 	ended_at pg_catalog.timestamptz,
 	rolled_back_at pg_catalog.timestamptz,
 	cleaned_at pg_catalog.timestamptz,
+	-- why it failed or was cancelled
+	reason pg_catalog.text,
+	-- only for jobs in the background: what their worker must know ...
+	background pg_catalog.bool NOT NULL DEFAULT false,
+	file pg_catalog.text,
+	file_size pg_catalog.int8,
+	settings pg_catalog.jsonb,
+	queued_at pg_catalog.timestamptz,
+	cancelled_by pg_catalog.name,
+	-- ... who it is, and how far it has come
+	worker_pid pg_catalog.int4,
+	worker_started_at pg_catalog.timestamptz,
+	batches pg_catalog.int8 NOT NULL DEFAULT 0,
+	bytes_read pg_catalog.int8 NOT NULL DEFAULT 0,
+	rows_hash pg_catalog.int8 NOT NULL DEFAULT 0,
+	date_orders pg_catalog.jsonb,
 	CHECK (rows_read OPERATOR(pg_catalog.=) (created OPERATOR(pg_catalog.+) updated OPERATOR(pg_catalog.+) unchanged OPERATOR(pg_catalog.+) skipped OPERATOR(pg_catalog.+) errored))
 );
-COMMENT ON TABLE crmio.job IS 'one row for each run of an import, with its counts';
+-- few jobs are alive at a time, and every look at the queue asks for them
+CREATE INDEX job_alive ON crmio.job (state) WHERE state OPERATOR(pg_catalog.=) ANY ('{queued,running}'::pg_catalog.text[]);
+COMMENT ON TABLE crmio.job IS 'one row for each run of an import: its counts and, in the background, its position in the file';
 
 CREATE TABLE crmio.job_message (
 	job_id pg_catalog.int8 NOT NULL,
@@ -292,6 +310,62 @@ AS 'MODULE_PATHNAME', 'crm_error_csv'
 LANGUAGE C STRICT STABLE;
 COMMENT ON FUNCTION @extschema@.crm_error_csv IS
 'The rows of a job that failed, as CSV lines: header, then the original fields, then the column _error_reason. Mended and imported with the same mapping it works. job_id: from crm_progress. Errors: no such job of the caller.';
+
+--
+-- Imports in the background (src/worker)
+--
+
+CREATE FUNCTION @extschema@.crm_import_start(file pg_catalog.text, mapping pg_catalog.jsonb, policy pg_catalog.text DEFAULT 'skip')
+RETURNS pg_catalog.int8
+AS 'MODULE_PATHNAME', 'crm_import_start'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_import_start IS
+'Imports a file in the background, as the calling role, one transaction per batch; it begins when the caller''s transaction commits. file, mapping, policy: as crm_import. Returns the job''s id, for crm_job, crm_job_wait, crm_cancel and crm_resume. Errors: as crm_import, before anything is queued; before PostgreSQL 17, a role that may not log in.';
+
+CREATE FUNCTION @extschema@.crm_job(job_id pg_catalog.int8)
+RETURNS @extschema@.crm_progress
+AS 'MODULE_PATHNAME', 'crm_job'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_job IS
+'The state of a job, while it runs and afterwards: queued, running, completed, failed or cancelled, and its counts so far. job_id: from crm_import_start or crm_progress. A NOTICE gives the reason of a job that failed; one whose worker is gone is found here and failed. Errors: no such job of the caller.';
+
+CREATE FUNCTION @extschema@.crm_jobs(
+	OUT job_id pg_catalog.int8, OUT file_name pg_catalog.text, OUT module pg_catalog.text, OUT policy pg_catalog.text,
+	OUT dry_run pg_catalog.bool, OUT background pg_catalog.bool, OUT owner pg_catalog.name, OUT state pg_catalog.text,
+	OUT rows_read pg_catalog.int8, OUT created pg_catalog.int8, OUT updated pg_catalog.int8, OUT unchanged pg_catalog.int8,
+	OUT skipped pg_catalog.int8, OUT errored pg_catalog.int8, OUT warnings pg_catalog.int8, OUT percent pg_catalog.numeric,
+	OUT queued_at pg_catalog.timestamptz, OUT started_at pg_catalog.timestamptz, OUT ended_at pg_catalog.timestamptz,
+	OUT reason pg_catalog.text)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'crm_jobs'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_jobs() IS
+'The history of imports, the newest first: those of the caller and of the roles that the caller is a member of. reason says why a job failed, was cancelled or is still queued. The view crm_jobs is the same.';
+
+CREATE VIEW @extschema@.crm_jobs AS SELECT * FROM @extschema@.crm_jobs();
+COMMENT ON VIEW @extschema@.crm_jobs IS 'the history of imports: the caller''s, and those of roles that the caller is a member of; see the function crm_jobs';
+GRANT SELECT ON @extschema@.crm_jobs TO PUBLIC;
+
+CREATE FUNCTION @extschema@.crm_cancel(job_id pg_catalog.int8)
+RETURNS @extschema@.crm_progress
+AS 'MODULE_PATHNAME', 'crm_cancel'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_cancel IS
+'Stops a job in the background, once the caller''s transaction commits; finished batches stay. job_id: from crm_import_start. Returns the job''s state: a running job shows as cancelled when its worker has undone the batch at hand. Errors: no such job of the caller, or it has ended.';
+
+CREATE FUNCTION @extschema@.crm_resume(job_id pg_catalog.int8)
+RETURNS @extschema@.crm_progress
+AS 'MODULE_PATHNAME', 'crm_resume'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_resume IS
+'Lets a cancelled or failed job in the background go on after its last finished batch, as its owner, once the caller''s transaction commits. job_id: from crm_import_start. The file must be the one that it was, or the job fails again and says so. Errors: no such job of the caller; it is not cancelled or failed.';
+
+CREATE FUNCTION @extschema@.crm_job_wait(job_id pg_catalog.int8, timeout pg_catalog.interval DEFAULT NULL)
+RETURNS @extschema@.crm_progress
+AS 'MODULE_PATHNAME', 'crm_job_wait'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_job_wait IS
+'Waits until a job has ended, and returns its state. job_id: from crm_import_start; timeout: how long to wait, without limit by default; when it is over, the state is that of the moment. Errors: no such job of the caller; it was started in this same transaction; an isolation level other than READ COMMITTED.';
 
 --
 -- Undoing (src/history)

@@ -60,4 +60,13 @@
 	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)
 #endif
 
+/* 17 lets a background worker run as a role that may not log in. */
+#if PG_VERSION_NUM >= 170000
+#define CRMIO_WORKER_NEEDS_LOGIN false
+#define CRMIO_WORKER_CONNECT_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK
+#else
+#define CRMIO_WORKER_NEEDS_LOGIN true
+#define CRMIO_WORKER_CONNECT_FLAGS 0
+#endif
+
 #endif							/* CRMIO_COMPAT_H */

@@ -8,6 +8,7 @@
 
 #include "fmgr.h"
 #include "utils/guc.h"
+#include "utils/varlena.h"
 
 PG_MODULE_MAGIC;
 
@@ -18,6 +19,8 @@ int			crmio_batch_memory = 64 * 1024;
 int			crmio_max_rows = 0;
 int			crmio_max_file_size = 1024 * 1024;
 int			crmio_max_field_size = 16 * 1024;
+int			crmio_max_background_jobs = 2;
+char	   *crmio_propagate_settings = NULL;
 
 /* Only here so that triggers can ask for it; C code passes the id along. */
 static char *job_id_setting = NULL;
@@ -66,6 +69,23 @@ crmio_portable_output(void)
 }
 
 /*
+ * Checks a list of names of settings.  Whether they exist is seen when they are used.
+ */
+static bool
+check_names(char **newval, void **extra, GucSource source)
+{
+	char	   *names = pstrdup(*newval);
+	List	   *list;
+	bool		good = SplitIdentifierString(names, ',', &list);
+
+	if (!good)
+		GUC_check_errdetail("List syntax is invalid.");
+	list_free(list);
+	pfree(names);
+	return good;
+}
+
+/*
  * Defines the settings.  What protects the server is for superusers, or for
  * roles with SET privilege on it; what tunes an import is for anybody.
  */
@@ -104,6 +124,18 @@ _PG_init(void)
 							&crmio_max_field_size, 16 * 1024, 1, 256 * 1024,
 							PGC_SUSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
+	DefineCustomIntVariable("crmio.max_background_jobs",
+							"Most imports that run in the background at the same time, per database.",
+							"More of them wait in a queue.  Zero stops the queue.",
+							&crmio_max_background_jobs, 2, 0, 1024,
+							PGC_SUSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomStringVariable("crmio.propagate_settings",
+							   "Settings of the session that an import in the background takes along.",
+							   "search_path, TimeZone and other settings that give values their meaning go along in any case.",
+							   &crmio_propagate_settings, "",
+							   PGC_USERSET, GUC_LIST_INPUT,
+							   check_names, NULL, NULL);
 	DefineCustomStringVariable("crmio.job_id",
 							   "Id of the import that is running in this session.",
 							   "Triggers read it to tell an import from an edit. It is empty outside of imports and can't be set.",
@@ -111,4 +143,5 @@ _PG_init(void)
 							   PGC_INTERNAL, GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
 							   NULL, NULL, NULL);
 	MarkGUCPrefixReserved("crmio");
+	crmio_jobs_init();
 }

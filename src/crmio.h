@@ -26,6 +26,8 @@ extern int	crmio_batch_memory;		/* kB */
 extern int	crmio_max_rows;			/* rows, 0 = no limit */
 extern int	crmio_max_file_size;	/* kB, 0 = no limit */
 extern int	crmio_max_field_size;	/* kB */
+extern int	crmio_max_background_jobs;
+extern char *crmio_propagate_settings;	/* names, separated by commas */
 
 extern void crmio_set_locally(const char *name, const char *value);
 extern void crmio_set_job_id(int64 job_id);
@@ -57,6 +59,9 @@ extern bool crmio_is_row_error(const ErrorData *error);
 extern void crmio_subxact_begin(CrmioSubxact *subxact);
 extern void crmio_subxact_end(const CrmioSubxact *subxact, bool keep);
 extern ErrorData *crmio_subxact_failed(const CrmioSubxact *subxact, MemoryContext context);
+
+/* worker/jobs.c: a large import may be handed over to the background */
+extern void crmio_jobs_init(void);
 
 /* client.c */
 extern void crmio_flush_client(void);

@@ -111,5 +111,5 @@ crmio_check_job_owner(int64 job_id, const char *owner)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no job " INT64_FORMAT " of yours", job_id),
-				 errhint("The result rows of crm_import have the job's id in their column job_id.")));
+				 errhint("Your jobs are in the view crm_jobs.")));
 }

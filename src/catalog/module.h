@@ -167,5 +167,6 @@ extern FieldPath *crmio_path_by_name(const Module *module, const char *column_na
 
 /* target.c: the lock that makes imports into one table take turns */
 extern void crmio_target_lock(List *relids);
+extern bool crmio_target_untouched(List *relids, TransactionId last);
 
 #endif							/* CRMIO_MODULE_H */

@@ -11,8 +11,10 @@
  */
 #include "catalog/module.h"
 
+#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "utils/array.h"
 #include "utils/lsyscache.h"
 
 /*
@@ -48,4 +50,41 @@ crmio_target_lock(List *relids)
 	}
 	SPI_finish();
 	crmio_restore_user(&scope);
+}
+
+/*
+ * Has nobody locked these target rows since a transaction of ours?  They are locked
+ * against all others by the question, so crmio_target_lock may follow.
+ */
+bool
+crmio_target_untouched(List *relids, TransactionId last)
+{
+	const char *sql = "SELECT xmin FROM " CRMIO_SCHEMA ".target WHERE relation = ANY ($1)"
+		" ORDER BY relation FOR UPDATE";
+	Oid			types[1] = {get_array_type(REGCLASSOID)};
+	Datum	   *oids = palloc(sizeof(Datum) * list_length(relids));
+	Datum		values[1];
+	CrmioOwnerScope scope;
+	bool		untouched = true;
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, relids)
+		oids[n++] = ObjectIdGetDatum(lfirst_oid(lc));
+	values[0] = PointerGetDatum(construct_array(oids, n, REGCLASSOID, sizeof(Oid), true,
+												TYPALIGN_INT));
+	crmio_become_owner(&scope);
+	SPI_connect();
+	if (SPI_execute_with_args(sql, 1, types, values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the targets of an import");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		Datum		xmin = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+
+		untouched &= TransactionIdEquals(DatumGetTransactionId(xmin), last);
+	}
+	SPI_finish();
+	crmio_restore_user(&scope);
+	return untouched;
 }

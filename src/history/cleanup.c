@@ -73,8 +73,7 @@ delete_of_jobs(const char *table, Datum jobs)
 
 /*
  * delete_uploads
- *		Deletes old uploads, but not those of a role that has jobs to come: they may be
- *		their files.
+ *		Deletes old uploads, but not those of jobs that have not ended, or may be resumed.
  */
 static int64
 delete_uploads(Datum older_than, Datum roles)
@@ -89,7 +88,8 @@ delete_uploads(Datum older_than, Datum roles)
 							  " DELETE FROM " CRMIO_SCHEMA ".upload u"
 							  " WHERE owner = ANY ($2) AND created_at < now() - $1"
 							  " AND NOT EXISTS (SELECT FROM " CRMIO_SCHEMA ".job j"
-							  "  WHERE j.owner = u.owner AND j.state IN ('queued', 'running')) RETURNING handle),"
+							  "  WHERE j.file = u.handle AND (j.state IN ('queued', 'running')"
+							  "   OR j.state IN ('failed', 'cancelled') AND j.cleaned_at IS NULL)) RETURNING handle),"
 							  " parts AS (DELETE FROM " CRMIO_SCHEMA ".upload_part"
 							  " WHERE handle IN (SELECT handle FROM old))"
 							  " SELECT count(*) FROM old", 2, types, values, NULL, false, 0) != SPI_OK_SELECT)

@@ -60,11 +60,11 @@ struct JobLog
 };
 
 /*
- * run_as_owner
- *		Runs one statement with parameters on crmio's own tables.
+ * crmio_history_run
+ *		Runs one statement with parameters on crmio's own tables, as their owner.
  */
-static void
-run_as_owner(const char *sql, int nargs, Oid *types, Datum *values, const char *nulls)
+void
+crmio_history_run(const char *sql, int nargs, Oid *types, Datum *values, const char *nulls)
 {
 	MemoryContext context = CurrentMemoryContext;
 	CrmioOwnerScope scope;
@@ -101,15 +101,16 @@ text_array(int n, char **strings)
 
 /*
  * crmio_job_start
- *		Makes the row of a new job, and returns its id.
+ *		Makes the row of a new job, and returns its id.  One for the background is queued,
+ *		any other is running.
  */
 int64
 crmio_job_start(const JobStart *start)
 {
-	Oid			types[9] = {TEXTOID, TEXTOID, JSONBOID, TEXTOID, BOOLOID, TEXTARRAYOID,
-	TEXTOID, TEXTOID, NAMEOID};
-	Datum		values[9];
-	char		nulls[10] = "         ";
+	Oid			types[12] = {TEXTOID, TEXTOID, JSONBOID, TEXTOID, BOOLOID, TEXTARRAYOID,
+	TEXTOID, TEXTOID, NAMEOID, TEXTOID, INT8OID, JSONBOID};
+	Datum		values[12];
+	char		nulls[13] = "            ";
 	char		delimiter[2] = {start->delimiter, '\0'};
 	char		quote[2] = {start->quote, '\0'};
 	bool		isnull;
@@ -126,17 +127,31 @@ crmio_job_start(const JobStart *start)
 	values[6] = CStringGetTextDatum(delimiter);
 	values[7] = CStringGetTextDatum(quote);
 	values[8] = DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(GetUserId(), false)));
+	if (start->file != NULL)
+	{
+		values[9] = CStringGetTextDatum(start->file);
+		values[10] = Int64GetDatum(start->file_size);
+		values[11] = JsonbPGetDatum(start->settings);
+	}
+	else
+		nulls[9] = nulls[10] = nulls[11] = 'n';
 
-	run_as_owner("INSERT INTO " CRMIO_SCHEMA ".job"
-				 " (module, file_name, mapping, policy, dry_run, header, delimiter, quote, owner, state)"
-				 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'running') RETURNING job_id",
-				 9, types, values, nulls);
+	crmio_history_run("INSERT INTO " CRMIO_SCHEMA ".job"
+					  " (module, file_name, mapping, policy, dry_run, header, delimiter, quote, owner,"
+					  " file, file_size, settings, background, state, queued_at, started_at)"
+					  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $10 IS NOT NULL,"
+					  " CASE WHEN $10 IS NULL THEN 'running' ELSE 'queued' END,"
+					  " CASE WHEN $10 IS NOT NULL THEN pg_catalog.clock_timestamp() END,"
+					  " CASE WHEN $10 IS NULL THEN pg_catalog.clock_timestamp() END)"
+					  " RETURNING job_id",
+					  12, types, values, nulls);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
 /*
  * crmio_job_update
- *		Brings the job's row up to date; a state other than "running" ends it.
+ *		Brings the job's row up to date; a state other than "running" ends it.  Whoever
+ *		ends a job calls crmio_job_ended too.
  */
 void
 crmio_job_update(int64 job_id, const char *state, const JobCounts *counts)
@@ -154,11 +169,31 @@ crmio_job_update(int64 job_id, const char *state, const JobCounts *counts)
 	values[6] = Int64GetDatum(counts->skipped);
 	values[7] = Int64GetDatum(counts->errored);
 	values[8] = Int64GetDatum(counts->warnings);
-	run_as_owner("UPDATE " CRMIO_SCHEMA ".job SET state = $2, rows_read = $3, created = $4,"
+	crmio_history_run("UPDATE " CRMIO_SCHEMA ".job SET state = $2, rows_read = $3, created = $4,"
 				 " updated = $5, unchanged = $6, skipped = $7, errored = $8, warnings = $9,"
 				 " ended_at = CASE WHEN $2 <> 'running' THEN pg_catalog.clock_timestamp() END"
 				 " WHERE job_id = $1",
 				 9, types, values, NULL);
+}
+
+/*
+ * crmio_job_ended
+ *		Tells the world that a job has ended, whatever its end, as part of the
+ *		transaction that ends it: its row says all by now.  Any role may listen, so
+ *		nothing of the file is told, not even its name.
+ */
+void
+crmio_job_ended(int64 job_id)
+{
+	Oid			types[1] = {INT8OID};
+	Datum		values[1] = {Int64GetDatum(job_id)};
+
+	crmio_history_run("SELECT pg_catalog.pg_notify('crmio', pg_catalog.jsonb_build_object("
+				 "'job_id', job_id, 'state', state, 'module', pg_catalog.\"left\"(module, 200), 'dry_run', dry_run,"
+				 " 'rows_read', rows_read, 'created', created, 'updated', updated,"
+				 " 'unchanged', unchanged, 'skipped', skipped, 'errored', errored,"
+				 " 'warnings', warnings)::pg_catalog.text)"
+				 " FROM " CRMIO_SCHEMA ".job WHERE job_id = $1", 1, types, values, NULL);
 }
 
 /*
@@ -179,7 +214,7 @@ crmio_job_read(int64 job_id, bool lock, JobInfo *info)
 	/* nobody waits for the row of a job that is none of his business */
 	if (lock)
 		crmio_job_read(job_id, false, info);
-	run_as_owner(psprintf("SELECT owner, module, state, policy, mapping, dry_run, cleaned_at IS NOT NULL"
+	crmio_history_run(psprintf("SELECT owner, module, state, policy, mapping, dry_run, cleaned_at IS NOT NULL"
 						  " FROM " CRMIO_SCHEMA ".job WHERE job_id = $1%s", lock ? " FOR UPDATE" : ""),
 				 1, types, values, NULL);
 	if (SPI_processed == 1)
@@ -208,7 +243,7 @@ crmio_job_rolled_back(int64 job_id)
 	Oid			types[1] = {INT8OID};
 	Datum		values[1] = {Int64GetDatum(job_id)};
 
-	run_as_owner("UPDATE " CRMIO_SCHEMA ".job SET state = 'rolled_back',"
+	crmio_history_run("UPDATE " CRMIO_SCHEMA ".job SET state = 'rolled_back',"
 				 " rolled_back_at = pg_catalog.clock_timestamp() WHERE job_id = $1",
 				 1, types, values, NULL);
 }
@@ -226,7 +261,7 @@ crmio_jobs_clean(Datum older_than, Datum roles, int64 *njobs)
 	Datum	   *ids;
 	bool		isnull;
 
-	run_as_owner("UPDATE " CRMIO_SCHEMA ".job SET cleaned_at = pg_catalog.clock_timestamp()"
+	crmio_history_run("UPDATE " CRMIO_SCHEMA ".job SET cleaned_at = pg_catalog.clock_timestamp()"
 				 " WHERE owner = ANY ($2) AND ended_at < pg_catalog.now() - $1 AND cleaned_at IS NULL"
 				 " AND state NOT IN ('queued', 'running') RETURNING job_id",
 				 2, types, values, NULL);
@@ -556,14 +591,14 @@ crmio_joblog_write(JobLog *log, int64 batch)
 		if (created->integers)
 		{
 			values[3] = key_ranges(created);
-			run_as_owner("INSERT INTO " CRMIO_SCHEMA ".job_created (job_id, batch, module, key_ranges)"
+			crmio_history_run("INSERT INTO " CRMIO_SCHEMA ".job_created (job_id, batch, module, key_ranges)"
 						 " VALUES ($1, $2, $3, $4::pg_catalog.int8multirange)", 4, types, values, NULL);
 		}
 		else
 		{
 			values[3] = PointerGetDatum(construct_array(created->keys, created->nkeys, TEXTOID, -1,
 														false, TYPALIGN_INT));
-			run_as_owner("INSERT INTO " CRMIO_SCHEMA ".job_created (job_id, batch, module, record_keys)"
+			crmio_history_run("INSERT INTO " CRMIO_SCHEMA ".job_created (job_id, batch, module, record_keys)"
 						 " VALUES ($1, $2, $3, $4)", 4, types, values, NULL);
 		}
 	}
@@ -575,7 +610,7 @@ crmio_joblog_write(JobLog *log, int64 batch)
 			PointerGetDatum(construct_array(log->xids, log->nxids, XID8OID, sizeof(FullTransactionId),
 		FLOAT8PASSBYVAL, TYPALIGN_DOUBLE))};
 
-		run_as_owner("INSERT INTO " CRMIO_SCHEMA ".job_xact (job_id, batch, system_identifier, xids)"
+		crmio_history_run("INSERT INTO " CRMIO_SCHEMA ".job_xact (job_id, batch, system_identifier, xids)"
 					 " VALUES ($1, $2, $3, $4)", 4, types, values, NULL);
 	}
 	write_sink(&log->changes);

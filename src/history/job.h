@@ -2,6 +2,9 @@
  * job.h
  *	  What a job leaves behind: its row, its errors and warnings, and what is
  *	  needed to undo it.
+ *
+ *	  States of a job: "queued" (in the background only), "running", then
+ *	  "completed", "failed" or "cancelled"; the last two may be queued again.
  */
 #ifndef CRMIO_JOB_H
 #define CRMIO_JOB_H
@@ -9,6 +12,9 @@
 #include "crmio.h"
 #include "access/transam.h"
 #include "catalog/record_key.h"
+
+#include "access/tupdesc.h"
+#include "utils/timestamp.h"
 
 /* Every row read is counted in exactly one of created ... errored. */
 typedef struct JobCounts
@@ -46,6 +52,10 @@ typedef struct JobStart
 	char	  **header;			/* NULL: the file has none */
 	char		delimiter;
 	char		quote;
+	/* of a job for the background, which is queued; else NULL */
+	const char *file;			/* as the caller named it */
+	int64		file_size;		/* bytes */
+	Jsonb	   *settings;		/* of the caller: name -> value */
 } JobStart;
 
 /* What the row of an older job says. */
@@ -59,6 +69,43 @@ typedef struct JobInfo
 	bool		cleaned;		/* crm_cleanup has removed all but the row */
 } JobInfo;
 
+/* How far a job in the background has come: where to go on. */
+typedef struct JobPosition
+{
+	int64		batches;
+	int64		bytes_read;
+	uint64		rows_hash;		/* of all rows read: tells whether a file is the same */
+	Jsonb	   *date_orders;	/* found so far: field path -> order; NULL: none */
+} JobPosition;
+
+/* The row of a job. */
+typedef struct Job
+{
+	int64		job_id;
+	char	   *owner;
+	char	   *module;
+	char	   *file_name;
+	Jsonb	   *mapping;
+	char	   *policy;
+	bool		dry_run;
+	char	   *state;
+	JobCounts	counts;
+	TimestampTz started_at;		/* 0: not yet */
+	TimestampTz ended_at;		/* 0: not yet */
+	char	   *reason;			/* NULL: none */
+	bool		background;
+	/* in the background only */
+	char	   *file;
+	int64		file_size;
+	Jsonb	   *settings;
+	TimestampTz queued_at;
+	char	   *cancelled_by;	/* who asked the worker to stop; NULL: nobody */
+	int			worker_pid;		/* 0: had none */
+	TimestampTz worker_started_at;
+	JobPosition position;
+	bool		own_change;		/* by the transaction that reads it */
+} Job;
+
 /*
  * What a batch adds to a job, collected in memory and written by one statement
  * per table, because one statement per row would be slow.
@@ -70,6 +117,25 @@ extern void crmio_job_update(int64 job_id, const char *state, const JobCounts *c
 extern void crmio_job_read(int64 job_id, bool lock, JobInfo *info);
 extern void crmio_job_rolled_back(int64 job_id);
 extern Datum crmio_jobs_clean(Datum older_than, Datum roles, int64 *njobs);
+extern void crmio_job_ended(int64 job_id);
+extern void crmio_history_run(const char *sql, int nargs, Oid *types, Datum *values,
+							  const char *nulls);
+
+/* state.c: the life of a job in the background */
+extern Job *crmio_job_load(int64 job_id, bool lock);
+extern Job *crmio_job_of_caller(int64 job_id, bool lock);
+extern List *crmio_jobs_of_caller(void);
+extern List *crmio_jobs_in_state(const char *state);
+extern bool crmio_job_claim(int64 job_id, int worker_pid);
+extern void crmio_job_save_position(int64 job_id, const JobPosition *position);
+extern void crmio_job_request_cancel(int64 job_id, const char *role);
+extern void crmio_job_queue_again(int64 job_id);
+extern bool crmio_job_end(int64 job_id, const char *from, const char *state, const char *reason);
+extern Datum crmio_progress_datum(TupleDesc desc, int64 job_id, const char *state,
+								  const JobCounts *counts, int64 bytes_read, int64 bytes,
+								  int64 elapsed);
+extern Datum crmio_job_progress(TupleDesc desc, const Job *job);
+extern Datum crmio_job_percent(const Job *job);
 
 extern JobLog *crmio_joblog_create(int64 job_id);
 extern void crmio_joblog_message(JobLog *log, const JobMessage *message);

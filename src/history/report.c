@@ -14,7 +14,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "crmio.h"
+#include "history/job.h"
 
 PG_FUNCTION_INFO_V1(crm_errors);
 PG_FUNCTION_INFO_V1(crm_warnings);
@@ -52,29 +52,24 @@ select_for_job(const char *sql, int64 job_id)
 
 /*
  * read_job
- *		How the job's file was written; an error if the caller has no such job.  That of
- *		another role is not told from one that does not exist.
+ *		How the job's file was written; an error if the caller has no such job.
  */
 static void
 read_job(int64 job_id, JobFormat *format)
 {
-	char	   *owner = NULL;
+	HeapTuple	tuple;
+	TupleDesc	desc;
 	bool		isnull;
 
-	select_for_job("SELECT owner, delimiter, quote, header FROM " CRMIO_SCHEMA ".job WHERE job_id = $1",
+	(void) crmio_job_of_caller(job_id, false);
+	select_for_job("SELECT delimiter, quote, header FROM " CRMIO_SCHEMA ".job WHERE job_id = $1",
 				   job_id);
-	if (SPI_processed == 1)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[0];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-
-		owner = SPI_getvalue(tuple, desc, 1);
-		format->delimiter = SPI_getvalue(tuple, desc, 2)[0];
-		format->quote = SPI_getvalue(tuple, desc, 3)[0];
-		format->header = SPI_getbinval(tuple, desc, 4, &isnull);
-		format->has_header = !isnull;
-	}
-	crmio_check_job_owner(job_id, owner);
+	tuple = SPI_tuptable->vals[0];
+	desc = SPI_tuptable->tupdesc;
+	format->delimiter = SPI_getvalue(tuple, desc, 1)[0];
+	format->quote = SPI_getvalue(tuple, desc, 2)[0];
+	format->header = SPI_getbinval(tuple, desc, 3, &isnull);
+	format->has_header = !isnull;
 }
 
 /*

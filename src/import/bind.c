@@ -625,10 +625,11 @@ bind_keys(ImportPlan *plan)
 /*
  * crmio_plan_bind
  *		Completes a plan.  *warnings gets a CREATE INDEX for each lookup that no index
- *		serves.  The caller holds an SPI connection.
+ *		serves; without to_write, which only checks, such a lookup is of no use.  The
+ *		caller holds an SPI connection.
  */
 void
-crmio_plan_bind(ImportPlan *plan, List **warnings)
+crmio_plan_bind(ImportPlan *plan, bool to_write, List **warnings)
 {
 	MemoryContext old = MemoryContextSwitchTo(plan->context);
 	bool		update = plan->mapping->policy == POLICY_UPDATE;
@@ -654,13 +655,13 @@ crmio_plan_bind(ImportPlan *plan, List **warnings)
 	bind_keys(plan);
 
 	foreach(lc, plan->match)
-		crmio_lookup_prepare(((MatchKey *) lfirst(lc))->lookup, update, warnings);
+		crmio_lookup_prepare(((MatchKey *) lfirst(lc))->lookup, update, to_write, warnings);
 	foreach(lc, plan->references)
 	{
 		Reference  *reference = lfirst(lc);
 
 		foreach(l, reference->lookups)
-			crmio_lookup_prepare(((RefLookup *) lfirst(l))->lookup, false, warnings);
+			crmio_lookup_prepare(((RefLookup *) lfirst(l))->lookup, false, to_write, warnings);
 		if (reference->auto_create)
 			crmio_ref_writer_create(plan, reference);
 	}

@@ -11,21 +11,19 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "commands/progress.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "utils/backend_progress.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/numeric.h"
 #include "utils/timestamp.h"
 
 #include "import/session.h"
 
 PG_FUNCTION_INFO_V1(crm_import);
 
-/* Columns of the type crm_progress. */
-#define PROGRESS_COLUMNS 11
+/* Set by the room that works in the background. */
+CrmioHandOver crmio_hand_over = NULL;
 
 /*
  * An import of the transaction.  All of its batches must come to stay, or none: the
@@ -161,80 +159,29 @@ watch_batch(int64 job_id)
 }
 
 /*
- * show_progress
- *		In pg_stat_progress_copy.  The command is announced each time, because the end
- *		of any subtransaction that is undone withdraws it.
- */
-static void
-show_progress(const Session *session)
-{
-	const int	params[] = {PROGRESS_COPY_COMMAND, PROGRESS_COPY_TYPE,
-		PROGRESS_COPY_BYTES_TOTAL, PROGRESS_COPY_BYTES_PROCESSED,
-	PROGRESS_COPY_TUPLES_PROCESSED, PROGRESS_COPY_TUPLES_EXCLUDED};
-	int64		values[] = {PROGRESS_COPY_COMMAND_FROM, PROGRESS_COPY_TYPE_FILE,
-		session->source->size, session->reader->bytes_read(session->reader),
-	session->import.counts.rows_read, session->import.counts.errored};
-
-	pgstat_progress_start_command(PROGRESS_COMMAND_COPY, session->import.plan->module->relid);
-	pgstat_progress_update_multi_param(lengthof(params), params, values);
-}
-
-/*
  * progress_row
  *		The state of the import as a crm_progress.
  */
 static Datum
 progress_row(const Session *session, TupleDesc desc)
 {
-	const JobCounts *counts = &session->import.counts;
-	Datum		values[PROGRESS_COLUMNS];
-	bool		nulls[PROGRESS_COLUMNS] = {false};
-	Interval   *elapsed = palloc0(sizeof(Interval));
-	int64		tenths = 1000;	/* of a percent */
-
-	if (!session->at_end && session->source->size > 0)
-		tenths = Min((int64) (1000.0 * session->reader->bytes_read(session->reader) /
-							  session->source->size), 999);
-	elapsed->time = GetCurrentTimestamp() - session->started;
-
-	values[0] = Int64GetDatum(session->import.job_id);
-	values[1] = CStringGetTextDatum(session->at_end ? "completed" : "running");
-	values[2] = Int64GetDatum(counts->rows_read);
-	values[3] = Int64GetDatum(counts->created);
-	values[4] = Int64GetDatum(counts->updated);
-	values[5] = Int64GetDatum(counts->unchanged);
-	values[6] = Int64GetDatum(counts->skipped);
-	values[7] = Int64GetDatum(counts->errored);
-	values[8] = Int64GetDatum(counts->warnings);
-	values[9] = NumericGetDatum(int64_div_fast_to_numeric(tenths, 1));
-	values[10] = IntervalPGetDatum(elapsed);
-	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+	return crmio_progress_datum(desc, session->import.job_id,
+								session->at_end ? "completed" : "running",
+								&session->import.counts,
+								session->reader->bytes_read(session->reader),
+								session->source->size, GetCurrentTimestamp() - session->started);
 }
 
 /*
- * run_dry
- *		The whole import at once, and then nothing of it but its report.
+ * queued_row
+ *		The crm_progress of an import that was handed over to the background.
  */
-static void
-run_dry(Session *session)
+static Datum
+queued_row(int64 job_id, TupleDesc desc)
 {
-	CrmioSubxact subxact;
+	JobCounts	counts = {0};
 
-	crmio_subxact_begin(&subxact);
-	PG_TRY();
-	{
-		while (!session->at_end)
-		{
-			show_progress(session);
-			crmio_session_batch(session);
-		}
-		crmio_subxact_end(&subxact, false);
-	}
-	PG_CATCH();
-	{
-		ReThrowError(crmio_subxact_failed(&subxact, subxact.context));
-	}
-	PG_END_TRY();
+	return crmio_progress_datum(desc, job_id, "queued", &counts, 0, 0, 0);
 }
 
 /*
@@ -257,16 +204,27 @@ crm_import(PG_FUNCTION_ARGS)
 		crmio_check_arguments(fcinfo, lengthof(names), names);
 		call = SRF_FIRSTCALL_INIT();
 		old = MemoryContextSwitchTo(call->multi_call_memory_ctx);
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
-			desc->natts != PROGRESS_COLUMNS)
+		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 			elog(ERROR, "crm_import must return crm_progress");
 		call->tuple_desc = BlessTupleDesc(desc);
-		session = crmio_session_start(call->multi_call_memory_ctx,
-									  text_to_cstring(PG_GETARG_TEXT_PP(0)),
-									  PG_GETARG_JSONB_P_COPY(1),
-									  text_to_cstring(PG_GETARG_TEXT_PP(2)));
-		watch_import(session->import.job_id);
+		session = crmio_session_open(call->multi_call_memory_ctx,
+									 text_to_cstring(PG_GETARG_TEXT_PP(0)),
+									 PG_GETARG_JSONB_P_COPY(1),
+									 text_to_cstring(PG_GETARG_TEXT_PP(2)));
 		call->user_fctx = session;
+		if (session->mapping->hand_over && crmio_session_is_large(session))
+			session->import.job_id = crmio_hand_over(session);
+		if (session->import.job_id == 0)
+		{
+			crmio_session_begin(session);
+			watch_import(session->import.job_id);
+		}
+		else
+		{
+			session->at_end = true;
+			MemoryContextSwitchTo(old);
+			SRF_RETURN_NEXT(call, queued_row(session->import.job_id, call->tuple_desc));
+		}
 		MemoryContextSwitchTo(old);
 	}
 	else
@@ -279,12 +237,12 @@ crm_import(PG_FUNCTION_ARGS)
 
 	watch = watch_batch(session->import.job_id);
 	if (session->mapping->dry_run)
-		run_dry(session);
+		crmio_session_dry(session);
 	else
 	{
-		show_progress(session);
+		crmio_session_show(session);
 		crmio_session_batch(session);
-		show_progress(session);
+		crmio_session_show(session);
 	}
 	if (session->at_end)
 	{

@@ -76,6 +76,7 @@ typedef struct Mapping
 	List	   *null_values;	/* of char * */
 	int64		max_errors;		/* -1: no limit */
 	bool		dry_run;
+	bool		hand_over;		/* a large file goes to the background */
 	Policy		policy;
 	MergeMode	mode;
 } Mapping;
@@ -203,7 +204,7 @@ extern ImportPlan *crmio_plan_create(MemoryContext context, Mapping *mapping, Mo
 									 Relation rel, Reader *reader);
 
 /* bind.c: what the plan needs of the database */
-extern void crmio_plan_bind(ImportPlan *plan, List **warnings);
+extern void crmio_plan_bind(ImportPlan *plan, bool to_write, List **warnings);
 extern void crmio_plan_check(const ImportPlan *plan);
 extern void crmio_lookups_added(ImportPlan *plan, Oid relid, int nrecords, Datum **keys);
 

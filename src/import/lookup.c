@@ -307,17 +307,139 @@ missing_index(const Lookup *lookup)
 }
 
 /*
- * build_keys_table
- *		Makes the temporary table of keys by one scan of the module's table.
+ * A temporary table of keys that outlives its transaction, for an import of many
+ * transactions: one scan of the module's table for each would take quadratic time.
  */
-static void
-build_keys_table(Lookup *lookup, MemoryContext context)
+typedef struct KeysTable
+{
+	char	   *definition;		/* columns and query, as SQL */
+	char	   *name;
+	bool		in_use;			/* by a lookup of the plan at hand */
+} KeysTable;
+
+static bool keep_tables = false;
+static MemoryContext kept_context = NULL;
+static List *kept_tables = NIL; /* of KeysTable *, in kept_context */
+
+/*
+ * crmio_lookup_forget_tables
+ *		An import of many transactions opens its file: there are no tables of keys yet.
+ */
+void
+crmio_lookup_forget_tables(void)
+{
+	if (kept_context == NULL)
+		kept_context = AllocSetContextCreate(TopMemoryContext, "crmio tables of keys",
+											 ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(kept_context);
+	kept_tables = NIL;
+	keep_tables = false;
+}
+
+/*
+ * crmio_lookup_keep_tables
+ *		The plan that is made next is for one of several transactions of an import.  Tables
+ *		of keys made in earlier ones serve again if they are still valid, else they are
+ *		dropped.  The caller holds an SPI connection.
+ */
+void
+crmio_lookup_keep_tables(bool valid)
+{
+	ListCell   *lc;
+
+	foreach(lc, kept_tables)
+	{
+		KeysTable  *table = lfirst(lc);
+
+		table->in_use = false;
+		if (!valid)
+			SPI_execute(psprintf("DROP TABLE %s", table->name), false, 0);
+	}
+	if (!valid)
+		crmio_lookup_forget_tables();
+	keep_tables = true;
+}
+
+/*
+ * find_keys_table
+ *		A table of keys from an earlier transaction that no other lookup uses, or NULL.
+ */
+static char *
+find_keys_table(const char *definition)
+{
+	ListCell   *lc;
+
+	foreach(lc, kept_tables)
+	{
+		KeysTable  *table = lfirst(lc);
+
+		if (!table->in_use && strcmp(table->definition, definition) == 0)
+		{
+			table->in_use = true;
+			return table->name;
+		}
+	}
+	return NULL;
+}
+
+/*
+ * create_keys_table
+ *		Makes a temporary table of keys by one scan of the module's table, and returns its
+ *		name.
+ */
+static char *
+create_keys_table(const Lookup *lookup, const char *columns, const char *query)
 {
 	static uint32 serial = 0;	/* several lookups of a session have one each */
 	MemoryContext old = CurrentMemoryContext;
 	char	   *table = psprintf("crmio_keys_%u", ++serial);
+	char	   *name = psprintf("pg_temp.%s", table);
+	StringInfoData sql;
+
+	SPI_execute(psprintf("CREATE TEMPORARY TABLE %s (%s) ON COMMIT %s", table, columns,
+						 keep_tables ? "PRESERVE ROWS" : "DROP"), false, 0);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO %s %s", name, query);
+	append_lists(&sql, lookup);
+	SPI_execute(sql.data, false, 0);
+
+	/* a hash index takes values of any length */
+	resetStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE INDEX ON %s USING %s (", name,
+					 lookup->nfields == 1 && lookup->fields[0].hashable ? "hash" : "btree");
+	for (int i = 0; i < lookup->nfields; i++)
+		appendStringInfo(&sql, "%sk%d", i > 0 ? ", " : "", i + 1);
+	appendStringInfoChar(&sql, ')');
+	SPI_execute(sql.data, false, 0);
+	SPI_execute(psprintf("ANALYZE %s", name), false, 0);
+	MemoryContextSwitchTo(old);
+
+	if (keep_tables)
+	{
+		KeysTable  *kept;
+
+		old = MemoryContextSwitchTo(kept_context);
+		kept = palloc(sizeof(KeysTable));
+		kept->definition = psprintf("%s %s", columns, query);
+		kept->name = pstrdup(name);
+		kept->in_use = true;
+		kept_tables = lappend(kept_tables, kept);
+		MemoryContextSwitchTo(old);
+	}
+	return name;
+}
+
+/*
+ * bind_keys_table
+ *		Gives a lookup that no index serves a temporary table of keys.
+ */
+static void
+bind_keys_table(Lookup *lookup, MemoryContext context)
+{
 	StringInfoData columns;
+	StringInfoData query;
 	StringInfoData insert;
+	char	   *name;
 
 	if (crmio_database_aclcheck(MyDatabaseId, GetUserId(), ACL_CREATE_TEMP) != ACLCHECK_OK)
 		ereport(ERROR,
@@ -327,11 +449,11 @@ build_keys_table(Lookup *lookup, MemoryContext context)
 				 errhint("Create an index%s%s, or grant the TEMPORARY privilege on the database.",
 						 missing_index(lookup) ? ": " : "",
 						 missing_index(lookup) ? missing_index(lookup) : "")));
-	lookup->keys_table = MemoryContextStrdup(context, psprintf("pg_temp.%s", table));
 
 	initStringInfo(&columns);
+	initStringInfo(&query);
 	initStringInfo(&insert);
-	appendStringInfo(&insert, "INSERT INTO %s SELECT DISTINCT ", lookup->keys_table);
+	appendStringInfoString(&query, "SELECT DISTINCT ");
 	for (int i = 0; i < lookup->nfields; i++)
 	{
 		const LookupField *field = &lookup->fields[i];
@@ -340,40 +462,24 @@ build_keys_table(Lookup *lookup, MemoryContext context)
 		if (OidIsValid(field->collation) && field->collation != DEFAULT_COLLATION_OID)
 			appendStringInfo(&columns, " COLLATE %s", collation_name(field->collation));
 		appendStringInfoString(&columns, ", ");
-		appendStringInfo(&insert, "%s, ", key_sql(lookup->desc, field, i + 1));
+		appendStringInfo(&query, "%s, ", key_sql(lookup->desc, field, i + 1));
 	}
 	for (int i = 0; i < lookup->module->nkeys; i++)
 	{
 		appendStringInfo(&columns, "%sr%d %s", i > 0 ? ", " : "", i + 1,
 						 type_name(TupleDescAttr(lookup->key->desc, i)->atttypid));
-		appendStringInfo(&insert, "%s%s", i > 0 ? ", " : "",
+		appendStringInfo(&query, "%s%s", i > 0 ? ", " : "",
 						 column_sql(lookup->desc, lookup->module->key_attnums[i]));
 	}
-	appendStringInfo(&insert, " FROM %s " TARGET_ALIAS, lookup->module->relation);
+	appendStringInfo(&query, " FROM %s " TARGET_ALIAS, lookup->module->relation);
 
-	SPI_execute(psprintf("CREATE TEMPORARY TABLE %s (%s) ON COMMIT DROP", table, columns.data),
-				false, 0);
-	{
-		StringInfoData fill;
-
-		initStringInfo(&fill);
-		appendStringInfoString(&fill, insert.data);
-		append_lists(&fill, lookup);
-		SPI_execute(fill.data, false, 0);
-	}
-
-	resetStringInfo(&columns);
-	for (int i = 0; i < lookup->nfields; i++)
-		appendStringInfo(&columns, "%sk%d", i > 0 ? ", " : "", i + 1);
-	/* a hash index takes values of any length */
-	SPI_execute(psprintf("CREATE INDEX ON %s USING %s (%s)", lookup->keys_table,
-						 lookup->nfields == 1 && lookup->fields[0].hashable ? "hash" : "btree",
-						 columns.data), false, 0);
-	SPI_execute(psprintf("ANALYZE %s", lookup->keys_table), false, 0);
-	MemoryContextSwitchTo(old);
+	name = find_keys_table(psprintf("%s %s", columns.data, query.data));
+	if (name == NULL)
+		name = create_keys_table(lookup, columns.data, query.data);
+	lookup->keys_table = MemoryContextStrdup(context, name);
 
 	/* the same expressions, for the records that the import writes */
-	appendStringInfoString(&insert, " JOIN " BATCH_RELATION " ON ");
+	appendStringInfo(&insert, "INSERT INTO %s %s JOIN " BATCH_RELATION " ON ", name, query.data);
 	crmio_append_key_condition(&insert, lookup->module, lookup->key, BATCH_RELATION);
 	append_lists(&insert, lookup);
 	lookup->add_keys = crmio_statement_create(context, insert.data, true);
@@ -382,11 +488,11 @@ build_keys_table(Lookup *lookup, MemoryContext context)
 /*
  * crmio_lookup_prepare
  *		Checks the caller's right to look, and finds out whether an index serves.
- *		Adds to *warnings the CREATE INDEX that would help.  The caller holds an SPI
- *		connection.
+ *		Adds to *warnings the CREATE INDEX that would help.  If the lookup is not to be
+ *		used, only checked, no table is read.  The caller holds an SPI connection.
  */
 void
-crmio_lookup_prepare(Lookup *lookup, bool will_lock, List **warnings)
+crmio_lookup_prepare(Lookup *lookup, bool will_lock, bool will_find, List **warnings)
 {
 	MemoryContext context = GetMemoryChunkContext(lookup);
 	RowSet	   *empty = crmio_rowset_create(lookup->batch_desc);
@@ -395,10 +501,13 @@ crmio_lookup_prepare(Lookup *lookup, bool will_lock, List **warnings)
 	{
 		char	   *index = missing_index(lookup);
 
-		build_keys_table(lookup, context);
-		lookup->find = crmio_statement_create(context, find_sql(lookup, false), true);
-		if (!crmio_statement_uses_index(lookup->find, empty, TARGET_ALIAS))
-			lookup->find->use_indexes = lookup->add_keys->use_indexes = false;
+		if (will_find)
+		{
+			bind_keys_table(lookup, context);
+			lookup->find = crmio_statement_create(context, find_sql(lookup, false), true);
+			if (!crmio_statement_uses_index(lookup->find, empty, TARGET_ALIAS))
+				lookup->find->use_indexes = lookup->add_keys->use_indexes = false;
+		}
 		/* with row-level security the server may not use an index that is there */
 		if (index != NULL && (lookup->relkind == RELKIND_RELATION || lookup->relkind == RELKIND_PARTITIONED_TABLE) &&
 			check_enable_rls(lookup->module->relid, InvalidOid, true) != RLS_ENABLED)

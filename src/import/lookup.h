@@ -77,7 +77,10 @@ extern KeyForm crmio_key_form(const Field *field, bool for_reference);
 extern Lookup *crmio_lookup_create(MemoryContext context, const Module *module, Relation rel,
 								   int nfields, LookupField *fields,
 								   int ncolumns, AttrNumber *columns, bool lowest_first);
-extern void crmio_lookup_prepare(Lookup *lookup, bool will_lock, List **warnings);
+extern void crmio_lookup_prepare(Lookup *lookup, bool will_lock, bool will_find,
+								 List **warnings);
+extern void crmio_lookup_keep_tables(bool valid);
+extern void crmio_lookup_forget_tables(void);
 extern bool crmio_lookup_key(const LookupField *field, Oid value_type, Datum value, Datum *key);
 extern LookupKeys *crmio_lookup_keys(const Lookup *lookup, int nrows);
 extern int *crmio_lookup_order(const Lookup *lookup, const LookupKeys *keys);

@@ -1,15 +1,18 @@
 /*
  * session.c
  *	  An import from its call to its end: opens the file, makes the plan, reads the
- *	  rows batch by batch, and keeps the job's row and log.  import.c and preview.c
- *	  decide how far it goes.
+ *	  rows batch by batch, and keeps the job's row and log.  import.c, preview.c and
+ *	  part.c decide how far it goes.
  */
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/xact.h"
+#include "commands/progress.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/backend_progress.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -64,6 +67,41 @@ typedef struct DateColumn
 } DateColumn;
 
 /*
+ * known_date_order
+ *		The order of a field's column, if it was decided in an earlier transaction.
+ */
+static CrmioDateOrder
+known_date_order(const Session *session, const char *path)
+{
+	ListCell   *lc;
+
+	foreach(lc, session->date_orders)
+	{
+		FoundOrder *known = lfirst(lc);
+
+		if (strcmp(known->path, path) == 0)
+			return known->order;
+	}
+	return DATE_ORDER_UNKNOWN;
+}
+
+/*
+ * keep_date_order
+ *		A column's order has been decided.
+ */
+static void
+keep_date_order(Session *session, const char *path, CrmioDateOrder order)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	FoundOrder *known = palloc(sizeof(FoundOrder));
+
+	known->path = pstrdup(path);
+	known->order = order;
+	session->date_orders = lappend(session->date_orders, known);
+	MemoryContextSwitchTo(old);
+}
+
+/*
  * find_date_order
  *		Reads the file from its start, for a value of a column that allows one order of
  *		day and month only.
@@ -108,10 +146,14 @@ static CrmioDateOrder
 decide_date_order(void *arg)
 {
 	DateColumn *column = arg;
-	CrmioDateOrder order = DATE_ORDER_UNKNOWN;
+	const char *path = column->input->path->text;
+	CrmioDateOrder order = known_date_order(column->session, path);
 
+	if (order != DATE_ORDER_UNKNOWN)
+		return order;
 	if (column->input->column >= 0)
 		order = find_date_order(column->session, column->input);
+	keep_date_order(column->session, path, order == DATE_ORDER_UNKNOWN ? DATE_ORDER_MDY : order);
 	if (order != DATE_ORDER_UNKNOWN)
 		return order;
 	warn_of_file(column->session, column->input->column_name, column->input->path->text,
@@ -144,11 +186,13 @@ watch_dates(Session *session)
 
 /*
  * lock_targets
- *		Imports into one table, also by auto_create, take turns.
+ *		Imports into one table, also by auto_create, take turns.  What an import of several
+ *		transactions knows of the tables' keys holds as long as no other one had a turn.
  */
 static void
-lock_targets(ImportPlan *plan)
+lock_targets(Session *session)
 {
+	const ImportPlan *plan = session->import.plan;
 	List	   *relids = list_make1_oid(plan->module->relid);
 	ListCell   *lc;
 
@@ -160,68 +204,74 @@ lock_targets(ImportPlan *plan)
 			(plan->mapping->auto_create_all || plan->mapping->auto_create != NIL))
 			relids = list_append_unique_oid(relids, path->ref->relid);
 	}
+	if (session->in_parts)
+		crmio_lookup_keep_tables(crmio_target_untouched(relids, session->last_xid));
 	crmio_target_lock(relids);
+	session->last_xid = GetTopTransactionId();
 }
 
 /*
- * start_job
- *		The job's row and log, and the warnings that are known by now.
+ * crmio_session_warn
+ *		The warnings that are known before the first row.
  */
-static void
-start_job(Session *session, Jsonb *mapping, const char *policy, List *indexes)
+void
+crmio_session_warn(Session *session, List *indexes)
 {
-	Import	   *import = &session->import;
-	Reader	   *reader = session->reader;
-	JobStart	start = {.module = import->plan->module->name,.file_name = session->source->name,
-		.mapping = mapping,.policy = policy,.dry_run = session->mapping->dry_run,
-		.ncolumns = reader->ncolumns,.header = reader->raw_header,
-	.delimiter = reader->delimiter,.quote = reader->quote};
-	MemoryContext old = MemoryContextSwitchTo(import->context);
+	MemoryContext old = MemoryContextSwitchTo(session->import.context);
 	ListCell   *lc;
 
-	import->job_id = crmio_job_start(&start);
-	import->log = crmio_joblog_create(import->job_id);
-	foreach(lc, reader->warnings)
+	foreach(lc, session->reader->warnings)
 	{
 		ReaderWarning *warning = lfirst(lc);
 
 		warn_of_file(session, NULL, NULL, warning->code, warning->reason);
 	}
 	foreach(lc, indexes)
-	{
-		ereport(WARNING,
-				(errmsg("no index serves the lookup of existing records"),
-				 errdetail("The table is read once for it, and its keys are kept in a temporary table."),
-				 errhint("%s", (char *) lfirst(lc))));
 		warn_of_file(session, NULL, NULL, "no_index",
 					 psprintf("no index serves the lookup of existing records: %s",
 							  (char *) lfirst(lc)));
-	}
 	MemoryContextSwitchTo(old);
 }
 
 /*
- * crmio_session_start
- *		Everything that comes before the first row; all errors of the call are raised
- *		here.  The session lives in the given context.
+ * crmio_session_job
+ *		What the job's row says from the start.
+ */
+JobStart
+crmio_session_job(const Session *session)
+{
+	const Reader *reader = session->reader;
+	JobStart	start = {.module = session->import.plan->module->name,
+		.file_name = session->source->name,.mapping = session->mapping_given,
+		.policy = session->policy_given,.dry_run = session->mapping->dry_run,
+		.ncolumns = reader->ncolumns,.header = reader->raw_header,
+	.delimiter = reader->delimiter,.quote = reader->quote};
+
+	return start;
+}
+
+/*
+ * crmio_session_open
+ *		The mapping is read, and the file opened.  The session lives in the given
+ *		context.
  */
 Session *
-crmio_session_start(MemoryContext context, const char *file, Jsonb *mapping, const char *policy)
+crmio_session_open(MemoryContext context, const char *file, Jsonb *mapping, const char *policy)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Session    *session = palloc0(sizeof(Session));
 	Import	   *import = &session->import;
-	List	   *indexes = NIL;
-	Module	   *module;
-	Relation	rel;
-	ListCell   *lc;
 
 	PreventCommandIfReadOnly("crm_import()");
+	session->context = context;
 	session->started = GetCurrentTimestamp();
 	session->file = pstrdup(file);
+	session->mapping_given = mapping;
+	session->policy_given = pstrdup(policy);
 	session->next_batch = FIRST_BATCH_ROWS;
 	session->mapping = crmio_mapping_parse(mapping, policy);
-	module = crmio_module_load(session->mapping->module, false);
+	/* an unknown module is told before a file that can't be read */
+	(void) crmio_module_load(session->mapping->module, false);
 	session->source = crmio_source_open(file);
 	session->reader = crmio_reader_open(session->source, &session->mapping->reader);
 
@@ -231,16 +281,35 @@ crmio_session_start(MemoryContext context, const char *file, Jsonb *mapping, con
 	import->attempt_context = AllocSetContextCreate(context, "crmio attempt", BATCH_CONTEXT_SIZES);
 	import->part_context = AllocSetContextCreate(context, "crmio part", ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&import->reasons);
+	MemoryContextSwitchTo(old);
+	return session;
+}
 
-	rel = table_open(module->relid, RowExclusiveLock);
-	import->plan = crmio_plan_create(context, session->mapping, module, rel, session->reader);
+/*
+ * crmio_session_plan
+ *		Plan and writer, in import.context; all errors of the call that were not raised
+ *		yet are raised here.  If nothing is going to be written, no lock is waited for
+ *		and no temporary table made.  *indexes gets a CREATE INDEX for each lookup that
+ *		no index serves.
+ */
+void
+crmio_session_plan(Session *session, bool to_write, List **indexes)
+{
+	Import	   *import = &session->import;
+	MemoryContext old = MemoryContextSwitchTo(import->context);
+	Module	   *module = crmio_module_load(session->mapping->module, false);
+	Relation	rel = table_open(module->relid, RowExclusiveLock);
+	ListCell   *lc;
 
+	import->live_subxacts = 0;
+	import->plan = crmio_plan_create(import->context, session->mapping, module, rel,
+									 session->reader);
 	SPI_connect();
-	lock_targets(import->plan);
-	crmio_plan_bind(import->plan, &indexes);
+	if (to_write)
+		lock_targets(session);
+	crmio_plan_bind(import->plan, to_write, indexes);
 	watch_dates(session);
 	import->writer = crmio_writer_create(import->plan);
-	start_job(session, mapping, policy, indexes);
 	SPI_finish();
 
 	/* the locks stay until the transaction ends; the plan needs no open relation */
@@ -253,8 +322,51 @@ crmio_session_start(MemoryContext context, const char *file, Jsonb *mapping, con
 	}
 	table_close(rel, NoLock);
 	import->plan->rel = NULL;
+	foreach(lc, *indexes)
+	{
+		if (session->import.job_id == 0)
+			ereport(WARNING,
+					(errmsg("no index serves the lookup of existing records"),
+					 errdetail("The table is read once for it, and its keys are kept in a temporary table."),
+					 errhint("%s", (char *) lfirst(lc))));
+	}
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * crmio_session_start
+ *		Everything that comes before the first row; all errors of the call are raised
+ *		here.
+ */
+Session *
+crmio_session_start(MemoryContext context, const char *file, Jsonb *mapping, const char *policy)
+{
+	Session    *session = crmio_session_open(context, file, mapping, policy);
+
+	crmio_session_begin(session);
 	return session;
+}
+
+/*
+ * crmio_session_begin
+ *		The plan, and the job's row and log, of an open session.
+ */
+void
+crmio_session_begin(Session *session)
+{
+	Import	   *import = &session->import;
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	List	   *indexes = NIL;
+	JobStart	start;
+
+	crmio_session_plan(session, true, &indexes);
+	start = crmio_session_job(session);
+	SPI_connect();
+	import->job_id = crmio_job_start(&start);
+	SPI_finish();
+	import->log = crmio_joblog_create(import->job_id);
+	crmio_session_warn(session, indexes);
+	MemoryContextSwitchTo(old);
 }
 
 /*
@@ -335,6 +447,8 @@ crmio_session_read(Session *session, int max_rows)
 			room *= 2;
 			import->rows = repalloc_huge(import->rows, sizeof(ImportRow) * room);
 		}
+		if (session->in_parts)
+			session->rows_hash = crmio_row_hash(session->rows_hash, &file_row);
 		take_row(session, &import->rows[import->nrows], &file_row);
 		bytes += row_bytes(import->plan, &file_row);
 		import->nrows++;
@@ -404,6 +518,9 @@ crmio_session_batch(Session *session)
 				 errmsg("more than " INT64_FORMAT " rows of \"%s\" are errors",
 						mapping->max_errors, session->source->name),
 				 errdetail("%s", import->reasons.data),
+				 session->in_parts && session->rows_seen > import->nrows ?
+				 errhint("The batches before this one stay; crm_rollback(" INT64_FORMAT ") undoes them.  A dry run (\"dry_run\": true) without \"max_errors\" lists all errors.",
+						 import->job_id) :
 				 errhint("Nothing was imported.  A dry run (\"dry_run\": true) without \"max_errors\" lists all errors.")));
 	if (mapping->dry_run)
 		crmio_joblog_drop_undo(import->log);
@@ -412,6 +529,12 @@ crmio_session_batch(Session *session)
 		SPI_connect();
 		crmio_joblog_write(import->log, import->batch);
 		crmio_job_update(import->job_id, "running", &import->counts);
+		if (session->in_parts)
+		{
+			JobPosition position = crmio_session_position(session);
+
+			crmio_job_save_position(import->job_id, &position);
+		}
 		SPI_finish();
 	}
 	AtEOXact_GUC(true, level);
@@ -433,5 +556,51 @@ crmio_session_end(Session *session)
 	crmio_job_update(import->job_id, "completed", &import->counts);
 	if (!session->mapping->dry_run && session->source->done != NULL)
 		session->source->done(session->source);
+	crmio_job_ended(import->job_id);
 	SPI_finish();
+}
+
+/*
+ * crmio_session_dry
+ *		The whole import at once, and then nothing of it but its report.
+ */
+void
+crmio_session_dry(Session *session)
+{
+	CrmioSubxact subxact;
+
+	crmio_subxact_begin(&subxact);
+	PG_TRY();
+	{
+		while (!session->at_end)
+		{
+			crmio_session_show(session);
+			crmio_session_batch(session);
+		}
+		crmio_subxact_end(&subxact, false);
+	}
+	PG_CATCH();
+	{
+		ReThrowError(crmio_subxact_failed(&subxact, subxact.context));
+	}
+	PG_END_TRY();
+}
+
+/*
+ * crmio_session_show
+ *		Shows the progress in pg_stat_progress_copy.  The command is announced each time,
+ *		because the end of any subtransaction that is undone withdraws it.
+ */
+void
+crmio_session_show(const Session *session)
+{
+	const int	params[] = {PROGRESS_COPY_COMMAND, PROGRESS_COPY_TYPE,
+		PROGRESS_COPY_BYTES_TOTAL, PROGRESS_COPY_BYTES_PROCESSED,
+	PROGRESS_COPY_TUPLES_PROCESSED, PROGRESS_COPY_TUPLES_EXCLUDED};
+	int64		values[] = {PROGRESS_COPY_COMMAND_FROM, PROGRESS_COPY_TYPE_FILE,
+		session->source->size, session->reader->bytes_read(session->reader),
+	session->import.counts.rows_read, session->import.counts.errored};
+
+	pgstat_progress_start_command(PROGRESS_COMMAND_COPY, session->import.plan->module->relid);
+	pgstat_progress_update_multi_param(lengthof(params), params, values);
 }

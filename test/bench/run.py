@@ -70,15 +70,25 @@ def prepare(session, filled, file=SAME):
     session.execute("CHECKPOINT")
 
 
+MAPPING = '{"module": "bench", "columns": {' + ", ".join(f'"{c}": "{c}"' for c in generate.COLUMNS) + "}}"
+COUNTS = ("created", "updated", "unchanged", "skipped", "errored")
+
+
 def crm_import(session, file, policy):
     """SELECT crm_import to its last row; its counts."""
-    mapping = '{"module": "bench", "columns": {' + ", ".join(f'"{c}": "{c}"' for c in generate.COLUMNS) + "}}"
     cursor = session.execute(
         """SELECT (p).created, (p).updated, (p).unchanged, (p).skipped, (p).errored
         FROM (SELECT crm_import(%s, %s, %s) AS p OFFSET 0) AS s""",
-        [file, mapping, policy],
+        [file, MAPPING, policy],
     )
-    return dict(zip(("created", "updated", "unchanged", "skipped", "errored"), cursor.fetchall()[-1]))
+    return dict(zip(COUNTS, cursor.fetchall()[-1]))
+
+
+def crm_background(session, file, policy):
+    """The same in the background, until it is done there."""
+    job = session.execute("SELECT crm_import_start(%s, %s, %s)", [file, MAPPING, policy]).fetchone()[0]
+    done = session.execute(f"SELECT {', '.join(COUNTS)} FROM crm_job_wait(%s)", [job]).fetchone()
+    return dict(zip(COUNTS, done))
 
 
 def copy(session):
@@ -157,6 +167,13 @@ CASES = [
     ("copy", "COPY, no duplicate check", False, copy, {"copied": ROWS}),
     ("crm_new", "crm_import, all rows new", False, lambda s: crm_import(s, SAME, "skip"), {"created": ROWS}),
     ("rollback", "crm_rollback of that import", "import", crm_rollback, {"deleted": ROWS}),
+    (
+        "crm_background",
+        "crm_import_start, all rows new, in the background",
+        False,
+        lambda s: crm_background(s, SAME, "skip"),
+        {"created": ROWS},
+    ),
     ("staging_new", "staging table, INSERT ... NOT EXISTS", False, staging_insert, {"inserted": ROWS}),
     ("pgloader", "pgloader, no duplicate check", False, pgloader, {"loaded": ROWS}),
     ("crm_skip", "crm_import again, skip", True, lambda s: crm_import(s, SAME, "skip"), {"skipped": ROWS}),
