@@ -65,6 +65,8 @@ CREATE TABLE crmio.job (
 	quote pg_catalog.text NOT NULL,
 	started_at pg_catalog.timestamptz DEFAULT pg_catalog.clock_timestamp(),
 	ended_at pg_catalog.timestamptz,
+	rolled_back_at pg_catalog.timestamptz,
+	cleaned_at pg_catalog.timestamptz,
 	-- why it failed or was cancelled
 	reason pg_catalog.text,
 	-- only for jobs in the background: what their worker must know ...
@@ -130,10 +132,32 @@ CREATE TABLE crmio.job_change (
 	module pg_catalog.text NOT NULL,
 	record_key pg_catalog.text NOT NULL,
 	old_values pg_catalog.jsonb NOT NULL,
-	new_values pg_catalog.jsonb NOT NULL
+	new_values pg_catalog.jsonb NOT NULL,
+	old_xid pg_catalog.xid8,
+	change_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY
 );
 CREATE INDEX job_change_job ON crmio.job_change (job_id, batch);
-COMMENT ON TABLE crmio.job_change IS 'columns that an update changed: their values before and after, by column name';
+COMMENT ON TABLE crmio.job_change IS 'columns that an update changed: their values before and after, by column name; old_xid wrote the record before';
+
+CREATE TABLE crmio.job_xact (
+	job_id pg_catalog.int8 NOT NULL,
+	batch pg_catalog.int8 NOT NULL,
+	system_identifier pg_catalog.int8 NOT NULL,
+	xids pg_catalog.xid8[] NOT NULL
+);
+CREATE INDEX job_xact_job ON crmio.job_xact (job_id, batch);
+COMMENT ON TABLE crmio.job_xact IS 'transactions in which a job wrote records, and of which cluster: a record whose xmin is another has been edited since';
+
+-- A record that the rollback of a later job has given back what an earlier job had
+-- left.  It means nothing in another cluster, so a dump leaves it out.
+CREATE TABLE crmio.job_restored (
+	job_id pg_catalog.int8 NOT NULL,
+	relation pg_catalog.oid NOT NULL,
+	record_key pg_catalog.text NOT NULL,
+	xid pg_catalog.xid8 NOT NULL
+);
+CREATE INDEX job_restored_job ON crmio.job_restored (job_id, record_key);
+COMMENT ON TABLE crmio.job_restored IS 'records that are again as a job had left them: by which transaction of the rollback of a later job';
 
 -- a registration whose table is gone would be restored as a bare OID
 SELECT pg_catalog.pg_extension_config_dump('crmio.target', 'WHERE relation OPERATOR(pg_catalog.=) ANY (SELECT oid FROM pg_catalog.pg_class)');
@@ -147,6 +171,8 @@ SELECT pg_catalog.pg_extension_config_dump('crmio.job_message_message_id_seq', '
 SELECT pg_catalog.pg_extension_config_dump('crmio.job_error_row', '');
 SELECT pg_catalog.pg_extension_config_dump('crmio.job_created', '');
 SELECT pg_catalog.pg_extension_config_dump('crmio.job_change', '');
+SELECT pg_catalog.pg_extension_config_dump('crmio.job_change_change_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('crmio.job_xact', '');
 
 --
 -- Modules (src/catalog)
@@ -340,3 +366,33 @@ AS 'MODULE_PATHNAME', 'crm_job_wait'
 LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_job_wait IS
 'Waits until a job has ended, and returns its state. job_id: from crm_import_start; timeout: how long to wait, without limit by default; when it is over, the state is that of the moment. Errors: no such job of the caller; it was started in this same transaction; an isolation level other than READ COMMITTED.';
+
+--
+-- Undoing (src/history)
+--
+
+CREATE FUNCTION @extschema@.crm_rollback(
+	job_id pg_catalog.int8, dry_run pg_catalog.bool DEFAULT false,
+	OUT deleted pg_catalog.int8, OUT restored pg_catalog.int8, OUT kept pg_catalog.int8, OUT blocked pg_catalog.int8)
+RETURNS pg_catalog.record
+AS 'MODULE_PATHNAME', 'crm_rollback'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_rollback IS
+'Undoes an import. job_id: from crm_progress; dry_run: only say what would happen. Returns how many records were deleted (the job created them), restored (columns that are as the job left them have their old values again), kept (somebody has changed them since) and blocked (others refer to them, or the database refuses); a NOTICE names the first of those that stay. Errors: no such job of the caller, not ended, rolled back already, a dry run, cleaned up, missing privileges.';
+
+CREATE FUNCTION @extschema@.crm_retry_errors(job_id pg_catalog.int8, mapping pg_catalog.jsonb DEFAULT NULL, policy pg_catalog.text DEFAULT NULL)
+RETURNS SETOF @extschema@.crm_progress
+AS 'MODULE_PATHNAME', 'crm_retry_errors'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_retry_errors IS
+'Imports the error rows of a job again, as a new job. job_id: from crm_progress; mapping, policy: as crm_import, NULL for the job''s own. Returns what crm_import returns; rows and lines have the numbers of the first file. Errors: no such job of the caller, not ended, no error rows; as crm_import.';
+
+CREATE FUNCTION @extschema@.crm_cleanup(
+	older_than pg_catalog.interval DEFAULT '30 days',
+	OUT jobs pg_catalog.int8, OUT undo_rows pg_catalog.int8, OUT messages pg_catalog.int8,
+	OUT error_rows pg_catalog.int8, OUT uploads pg_catalog.int8)
+RETURNS pg_catalog.record
+AS 'MODULE_PATHNAME', 'crm_cleanup'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_cleanup IS
+'Removes what old jobs have left but their row in the history: what a rollback needs, errors, warnings and error rows; and uploads that no import has used. older_than: for jobs that ended, and uploads made, longer ago. The caller''s own, and those of roles that the caller is a member of. Returns how many jobs, and how many rows of what a rollback needs, of messages, of error rows and of uploads. Errors: a negative interval.';

@@ -58,7 +58,8 @@ int
 crmio_portable_output(void)
 {
 	static const char *const settings[][2] = {
-		{"DateStyle", "ISO"}, {"IntervalStyle", "postgres"}, {"extra_float_digits", "3"}
+		{"DateStyle", "ISO"}, {"IntervalStyle", "postgres"}, {"extra_float_digits", "3"},
+		{"TimeZone", "UTC"}, {"bytea_output", "hex"}, {"lc_monetary", "C"}
 	};
 	int			level = NewGUCNestLevel();
 

@@ -67,7 +67,7 @@ extern void crmio_jobs_init(void);
 extern void crmio_flush_client(void);
 
 /*
- * owner.c: crmio's own tables are read and written as their owner
+ * owner.c: crmio's own tables are read and written as their owner; whose a job is
  */
 typedef struct CrmioOwnerScope
 {
@@ -77,7 +77,10 @@ typedef struct CrmioOwnerScope
 } CrmioOwnerScope;
 
 extern void crmio_become_owner(CrmioOwnerScope *scope);
+extern void crmio_become(CrmioOwnerScope *scope, Oid user, int sec_flags);
 extern void crmio_restore_user(CrmioOwnerScope *scope);
+extern bool crmio_acts_for(const char *role);
+extern void crmio_check_job_owner(int64 job_id, const char *owner);
 
 /*
  * json.c: jsonb options, one level at a time

@@ -1,6 +1,6 @@
 /*
  * owner.c
- *	  The switch to the extension's owner, and back.
+ *	  The switch to the extension's owner, and back; and who may see a job.
  *
  * Nobody but their owner writes crmio's own tables, so C code that reads or
  * writes them runs its SQL as the owner of the extension, with a search_path on
@@ -16,6 +16,7 @@
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -49,24 +50,31 @@ extension_owner(void)
 }
 
 /*
- * Makes the extension's owner the current user until crmio_restore_user.  If an
- * error comes in between, the abort of the (sub)transaction does what
- * crmio_restore_user would have done, so no PG_TRY is needed.
+ * Makes another role the current user until crmio_restore_user.  If an error comes
+ * in between, the abort of the (sub)transaction does what crmio_restore_user would
+ * have done, so no PG_TRY is needed.
  *
  * SECURITY_RESTRICTED_OPERATION is no hindrance for DML, and keeps anything that
  * might run here by mistake from leaving traces in the user's session.
  */
 void
-crmio_become_owner(CrmioOwnerScope *scope)
+crmio_become(CrmioOwnerScope *scope, Oid user, int sec_flags)
 {
-	Oid			owner = extension_owner();
-
 	GetUserIdAndSecContext(&scope->user, &scope->sec_context);
-	SetUserIdAndSecContext(owner, scope->sec_context |
+	SetUserIdAndSecContext(user, scope->sec_context | sec_flags |
 						   SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 	scope->guc_level = NewGUCNestLevel();
 	crmio_set_locally("search_path", "pg_catalog, pg_temp");
+}
+
+/*
+ * Makes the extension's owner the current user.
+ */
+void
+crmio_become_owner(CrmioOwnerScope *scope)
+{
+	crmio_become(scope, extension_owner(), 0);
 }
 
 /*
@@ -77,4 +85,31 @@ crmio_restore_user(CrmioOwnerScope *scope)
 {
 	AtEOXact_GUC(false, scope->guc_level);
 	SetUserIdAndSecContext(scope->user, scope->sec_context);
+}
+
+/*
+ * May the caller act for the role of this name?  For one that is gone, only a
+ * superuser may.
+ */
+bool
+crmio_acts_for(const char *role)
+{
+	Oid			oid = get_role_oid(role, true);
+
+	return OidIsValid(oid) ? has_privs_of_role(GetUserId(), oid) : superuser();
+}
+
+/*
+ * Raises an error unless the job is the caller's, or that of a role that the caller
+ * is a member of.  A job of another role is not told from one that does not exist:
+ * then owner is NULL.
+ */
+void
+crmio_check_job_owner(int64 job_id, const char *owner)
+{
+	if (owner == NULL || !crmio_acts_for(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no job " INT64_FORMAT " of yours", job_id),
+				 errhint("Your jobs are in the view crm_jobs.")));
 }

@@ -9,15 +9,19 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_operator.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/queryenvironment.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
@@ -25,6 +29,9 @@
 
 /* For how many rows a statement is planned at least. */
 #define TYPICAL_ROWS 1000
+
+/* How many pages the lookup of a record reads that are not in memory anyway. */
+#define PAGES_PER_LOOKUP 2
 
 /* The read pointer that the scan of a RowSet allocates: 0 is the store's own. */
 #define SCAN_READ_POINTER 1
@@ -128,6 +135,29 @@ crmio_statement_create(MemoryContext context, const char *sql, bool use_indexes)
 }
 
 /*
+ * crmio_statement_plan_for
+ *		Before its first use: a statement that joins so many rows with a table reads
+ *		all of the table if it would touch most of its pages anyway.  The planner is
+ *		not asked, because its statistics may say that the table is empty (it was when
+ *		it was last vacuumed), and a loop over all of it for each row never ends.
+ */
+void
+crmio_statement_plan_for(Statement *statement, Oid relid, int64 nrows)
+{
+	Relation	rel;
+
+	if (get_rel_relkind(relid) != RELKIND_RELATION)
+		return;
+	rel = table_open(relid, AccessShareLock);
+	if (nrows * PAGES_PER_LOOKUP >= RelationGetNumberOfBlocks(rel))
+	{
+		statement->use_indexes = false;
+		statement->no_loops = nrows > 1;
+	}
+	table_close(rel, NoLock);
+}
+
+/*
  * begin_planning
  *		Settings under which statements are planned; AtEOXact_GUC ends them.
  *		They must not reach execution, where triggers run users' queries.
@@ -147,6 +177,8 @@ begin_planning(Statement *statement)
 		crmio_set_locally("enable_memoize", "off");
 		crmio_set_locally("enable_material", "off");
 	}
+	if (statement->no_loops)
+		crmio_set_locally("enable_nestloop", "off");
 	return level;
 }
 

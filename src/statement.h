@@ -31,6 +31,7 @@ typedef struct Statement
 {
 	char	   *sql;
 	bool		use_indexes;	/* plan it as one index lookup per row */
+	bool		no_loops;		/* plan it without nested loops */
 	SPIPlanPtr	plan;
 	MemoryContextCallback release;
 } Statement;
@@ -41,6 +42,7 @@ extern void crmio_rowset_free(RowSet *rows);
 extern int64 crmio_rowset_rows_taken(RowSet *rows);
 
 extern Statement *crmio_statement_create(MemoryContext context, const char *sql, bool use_indexes);
+extern void crmio_statement_plan_for(Statement *statement, Oid relid, int64 nrows);
 extern void crmio_statement_forget_plan(Statement *statement);
 extern void crmio_statement_run(Statement *statement, RowSet *rows);
 extern void crmio_statement_check_rights(Statement *statement, RowSet *empty);

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
@@ -17,6 +18,7 @@
 #include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/xid8.h"
 
 #include "history/job.h"
 #include "statement.h"
@@ -40,14 +42,18 @@ typedef struct CreatedKeys
 } CreatedKeys;
 
 #define FIRST_CREATED_KEYS 256
+#define FIRST_XIDS 8
 
 struct JobLog
 {
 	int64		job_id;
 	MemoryContext context;
 	ResourceOwner owner;		/* of the files that the sinks may need */
-	MemoryContext created_context;	/* of the keys in created */
+	MemoryContext created_context;	/* of created and xids */
 	List	   *created;		/* of CreatedKeys * */
+	Datum	   *xids;			/* xid8: in which records were written */
+	int			nxids;
+	int			xids_room;
 	Sink		messages;
 	Sink		error_rows;
 	Sink		changes;
@@ -191,6 +197,83 @@ crmio_job_ended(int64 job_id)
 }
 
 /*
+ * crmio_job_read
+ *		What the row of a job of the caller says, in CurrentMemoryContext; an error if
+ *		there is none.  With lock, the row stays as it is until the transaction ends.
+ */
+void
+crmio_job_read(int64 job_id, bool lock, JobInfo *info)
+{
+	Oid			types[1] = {INT8OID};
+	Datum		values[1] = {Int64GetDatum(job_id)};
+	const char *owner = NULL;
+	HeapTuple	tuple = NULL;
+	TupleDesc	desc = NULL;
+	bool		isnull;
+
+	/* nobody waits for the row of a job that is none of his business */
+	if (lock)
+		crmio_job_read(job_id, false, info);
+	crmio_history_run(psprintf("SELECT owner, module, state, policy, mapping, dry_run, cleaned_at IS NOT NULL"
+						  " FROM " CRMIO_SCHEMA ".job WHERE job_id = $1%s", lock ? " FOR UPDATE" : ""),
+				 1, types, values, NULL);
+	if (SPI_processed == 1)
+	{
+		tuple = SPI_tuptable->vals[0];
+		desc = SPI_tuptable->tupdesc;
+		owner = SPI_getvalue(tuple, desc, 1);
+	}
+	crmio_check_job_owner(job_id, owner);
+	info->module = SPI_getvalue(tuple, desc, 2);
+	info->state = SPI_getvalue(tuple, desc, 3);
+	info->policy = SPI_getvalue(tuple, desc, 4);
+	info->mapping = DatumGetJsonbPCopy(SPI_getbinval(tuple, desc, 5, &isnull));
+	info->dry_run = DatumGetBool(SPI_getbinval(tuple, desc, 6, &isnull));
+	info->cleaned = DatumGetBool(SPI_getbinval(tuple, desc, 7, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * crmio_job_rolled_back
+ *		What the job did has been undone.
+ */
+void
+crmio_job_rolled_back(int64 job_id)
+{
+	Oid			types[1] = {INT8OID};
+	Datum		values[1] = {Int64GetDatum(job_id)};
+
+	crmio_history_run("UPDATE " CRMIO_SCHEMA ".job SET state = 'rolled_back',"
+				 " rolled_back_at = pg_catalog.clock_timestamp() WHERE job_id = $1",
+				 1, types, values, NULL);
+}
+
+/*
+ * crmio_jobs_clean
+ *		Marks the jobs of some roles (a name[]) that ended longer ago than an interval as
+ *		cleaned up, and returns their ids: an int8[].
+ */
+Datum
+crmio_jobs_clean(Datum older_than, Datum roles, int64 *njobs)
+{
+	Oid			types[2] = {INTERVALOID, NAMEARRAYOID};
+	Datum		values[2] = {older_than, roles};
+	Datum	   *ids;
+	bool		isnull;
+
+	crmio_history_run("UPDATE " CRMIO_SCHEMA ".job SET cleaned_at = pg_catalog.clock_timestamp()"
+				 " WHERE owner = ANY ($2) AND ended_at < pg_catalog.now() - $1 AND cleaned_at IS NULL"
+				 " AND state NOT IN ('queued', 'running') RETURNING job_id",
+				 2, types, values, NULL);
+	*njobs = SPI_processed;
+	ids = palloc(sizeof(Datum) * (SPI_processed + 1));
+	for (uint64 i = 0; i < SPI_processed; i++)
+		ids[i] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+	return PointerGetDatum(construct_array(ids, *njobs, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+										   TYPALIGN_DOUBLE));
+}
+
+/*
  * init_sink
  *		Prepares the way into a history table; the columns come in pairs of name
  *		and type.
@@ -265,8 +348,8 @@ crmio_joblog_create(int64 job_id)
 	static const char *const row_names[] = {"job_id", "row_number", "fields"};
 	static const Oid row_types[] = {INT8OID, INT8OID, TEXTARRAYOID};
 	static const char *const change_names[] = {"job_id", "batch", "module", "record_key",
-	"old_values", "new_values"};
-	static const Oid change_types[] = {INT8OID, INT8OID, TEXTOID, TEXTOID, JSONBOID, JSONBOID};
+	"old_values", "new_values", "old_xid"};
+	static const Oid change_types[] = {INT8OID, INT8OID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, XID8OID};
 	JobLog	   *log = palloc0(sizeof(JobLog));
 
 	log->job_id = job_id;
@@ -371,19 +454,34 @@ add_created(JobLog *log, const char *module, bool integer, Datum key)
  *		Records the key of a record that the job created in a module.
  */
 void
-crmio_joblog_created(JobLog *log, const char *module, const char *key)
+crmio_joblog_created(JobLog *log, const char *module, const RecordKey *key, const Datum *value)
 {
-	add_created(log, module, false, CStringGetTextDatum(key));
+	int64		integer;
+
+	if (crmio_record_key_integer(key, value, &integer))
+		add_created(log, module, true, Int64GetDatum(integer));
+	else
+		add_created(log, module, false, CStringGetTextDatum(crmio_record_key_text(key, value)));
 }
 
 /*
- * crmio_joblog_created_integer
- *		The same for a key of one integer column.
+ * crmio_joblog_wrote
+ *		Records the (sub)transaction in which the job wrote records: by it a rollback
+ *		tells a record that is as the job left it from one that somebody has edited.
  */
 void
-crmio_joblog_created_integer(JobLog *log, const char *module, int64 key)
+crmio_joblog_wrote(JobLog *log, FullTransactionId xid)
 {
-	add_created(log, module, true, Int64GetDatum(key));
+	/* parts that are not kept in a subtransaction of their own share the outer one */
+	if (log->nxids > 0 && log->xids[log->nxids - 1] == FullTransactionIdGetDatum(xid))
+		return;
+	if (log->nxids == log->xids_room)
+	{
+		log->xids_room = Max(2 * log->xids_room, FIRST_XIDS);
+		log->xids = log->xids ? repalloc(log->xids, sizeof(Datum) * log->xids_room) :
+			MemoryContextAlloc(log->created_context, sizeof(Datum) * log->xids_room);
+	}
+	log->xids[log->nxids++] = FullTransactionIdGetDatum(xid);
 }
 
 /*
@@ -427,18 +525,34 @@ key_ranges(CreatedKeys *created)
 }
 
 /*
+ * full_xid
+ *		A transaction that has begun, by what xmin shows of it.
+ */
+static FullTransactionId
+full_xid(TransactionId xid)
+{
+	FullTransactionId next = ReadNextFullTransactionId();
+	uint32		epoch = EpochFromFullTransactionId(next);
+
+	return FullTransactionIdFromEpochAndXid(xid < XidFromFullTransactionId(next) ? epoch : epoch - 1, xid);
+}
+
+/*
  * crmio_joblog_changed
- *		Records the values that the job replaced in a record, before and after.
+ *		Records the values that the job replaced in a record, before and after, and the
+ *		xmin that the record had (InvalidTransactionId: unknown).
  */
 void
 crmio_joblog_changed(JobLog *log, int64 batch, const char *module, const char *key,
-					 Jsonb *old_values, Jsonb *new_values)
+					 TransactionId old_xmin, Jsonb *old_values, Jsonb *new_values)
 {
-	Datum		values[6] = {Int64GetDatum(log->job_id), Int64GetDatum(batch),
+	Datum		values[7] = {Int64GetDatum(log->job_id), Int64GetDatum(batch),
 		CStringGetTextDatum(module), CStringGetTextDatum(key),
-	JsonbPGetDatum(old_values), JsonbPGetDatum(new_values)};
-	bool		nulls[6] = {false};
+		JsonbPGetDatum(old_values), JsonbPGetDatum(new_values),
+	FullTransactionIdGetDatum(full_xid(old_xmin))};
+	bool		nulls[7] = {false};
 
+	nulls[6] = !TransactionIdIsNormal(old_xmin);
 	add_to_sink(log, &log->changes, values, nulls);
 }
 
@@ -450,6 +564,8 @@ void
 crmio_joblog_drop_undo(JobLog *log)
 {
 	log->created = NIL;
+	log->xids = NULL;
+	log->nxids = log->xids_room = 0;
 	MemoryContextReset(log->created_context);
 	if (log->changes.rows != NULL)
 		crmio_rowset_free(log->changes.rows);
@@ -485,6 +601,17 @@ crmio_joblog_write(JobLog *log, int64 batch)
 			crmio_history_run("INSERT INTO " CRMIO_SCHEMA ".job_created (job_id, batch, module, record_keys)"
 						 " VALUES ($1, $2, $3, $4)", 4, types, values, NULL);
 		}
+	}
+	if (log->nxids > 0)
+	{
+		Oid			types[4] = {INT8OID, INT8OID, INT8OID, XID8ARRAYOID};
+		Datum		values[4] = {Int64GetDatum(log->job_id), Int64GetDatum(batch),
+			Int64GetDatum((int64) GetSystemIdentifier()),
+			PointerGetDatum(construct_array(log->xids, log->nxids, XID8OID, sizeof(FullTransactionId),
+		FLOAT8PASSBYVAL, TYPALIGN_DOUBLE))};
+
+		crmio_history_run("INSERT INTO " CRMIO_SCHEMA ".job_xact (job_id, batch, system_identifier, xids)"
+					 " VALUES ($1, $2, $3, $4)", 4, types, values, NULL);
 	}
 	write_sink(&log->changes);
 	crmio_joblog_drop_undo(log);

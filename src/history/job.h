@@ -10,6 +10,8 @@
 #define CRMIO_JOB_H
 
 #include "crmio.h"
+#include "access/transam.h"
+#include "catalog/record_key.h"
 
 #include "access/tupdesc.h"
 #include "utils/timestamp.h"
@@ -56,6 +58,17 @@ typedef struct JobStart
 	Jsonb	   *settings;		/* of the caller: name -> value */
 } JobStart;
 
+/* What the row of an older job says. */
+typedef struct JobInfo
+{
+	char	   *module;
+	char	   *state;
+	char	   *policy;
+	Jsonb	   *mapping;
+	bool		dry_run;
+	bool		cleaned;		/* crm_cleanup has removed all but the row */
+} JobInfo;
+
 /* How far a job in the background has come: where to go on. */
 typedef struct JobPosition
 {
@@ -101,6 +114,9 @@ typedef struct JobLog JobLog;
 
 extern int64 crmio_job_start(const JobStart *start);
 extern void crmio_job_update(int64 job_id, const char *state, const JobCounts *counts);
+extern void crmio_job_read(int64 job_id, bool lock, JobInfo *info);
+extern void crmio_job_rolled_back(int64 job_id);
+extern Datum crmio_jobs_clean(Datum older_than, Datum roles, int64 *njobs);
 extern void crmio_job_ended(int64 job_id);
 extern void crmio_history_run(const char *sql, int nargs, Oid *types, Datum *values,
 							  const char *nulls);
@@ -124,10 +140,11 @@ extern Datum crmio_job_percent(const Job *job);
 extern JobLog *crmio_joblog_create(int64 job_id);
 extern void crmio_joblog_message(JobLog *log, const JobMessage *message);
 extern void crmio_joblog_error_row(JobLog *log, int64 row_number, int nfields, char **fields);
-extern void crmio_joblog_created(JobLog *log, const char *module, const char *key);
-extern void crmio_joblog_created_integer(JobLog *log, const char *module, int64 key);
+extern void crmio_joblog_created(JobLog *log, const char *module, const RecordKey *key,
+								 const Datum *value);
+extern void crmio_joblog_wrote(JobLog *log, FullTransactionId xid);
 extern void crmio_joblog_changed(JobLog *log, int64 batch, const char *module, const char *key,
-								 Jsonb *old_values, Jsonb *new_values);
+								 TransactionId old_xmin, Jsonb *old_values, Jsonb *new_values);
 extern void crmio_joblog_drop_undo(JobLog *log);
 extern void crmio_joblog_write(JobLog *log, int64 batch);
 

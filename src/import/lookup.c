@@ -17,6 +17,7 @@
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -146,6 +147,8 @@ find_sql(const Lookup *lookup, bool lock)
 						 column_sql(lookup->desc, lookup->module->key_attnums[i]));
 	for (int i = 0; i < lookup->ncolumns; i++)
 		appendStringInfo(&sql, ", %s", column_sql(lookup->desc, lookup->columns[i]));
+	if (lock && lookup->has_xmin)
+		appendStringInfoString(&sql, ", " TARGET_ALIAS ".xmin");
 	if (lookup->keys_table != NULL)
 	{
 		appendStringInfo(&sql, " FROM %s crmio_keys JOIN %s " TARGET_ALIAS " ON ",
@@ -510,6 +513,9 @@ crmio_lookup_prepare(Lookup *lookup, bool will_lock, bool will_find, List **warn
 			check_enable_rls(lookup->module->relid, InvalidOid, true) != RLS_ENABLED)
 			*warnings = lappend(*warnings, psprintf("%s;", index));
 	}
+	/* grants on single columns don't include it */
+	lookup->has_xmin = (lookup->relkind == RELKIND_RELATION || lookup->relkind == RELKIND_PARTITIONED_TABLE) &&
+		pg_class_aclcheck(lookup->module->relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 	lookup->find_locked =
 		crmio_statement_create(context, find_sql(lookup, true), lookup->find->use_indexes);
 	if (will_lock)
@@ -697,6 +703,7 @@ collect_hits(const Lookup *lookup, int nrows, SPITupleTable *table, uint64 nhits
 {
 	int			nkeys = lookup->module->nkeys;
 	int			width = 1 + nkeys + lookup->ncolumns;
+	bool		has_xmin = table->tupdesc->natts > width;
 	LookupHit **hits = palloc0(sizeof(LookupHit *) * Max(nrows, 1));
 	bool		repeats = lookup->keys_table != NULL;
 
@@ -704,8 +711,8 @@ collect_hits(const Lookup *lookup, int nrows, SPITupleTable *table, uint64 nhits
 		repeats |= lookup->fields[i].in_list;
 	for (uint64 i = 0; i < nhits; i++)
 	{
-		Datum	   *values = palloc(sizeof(Datum) * width);
-		bool	   *nulls = palloc(sizeof(bool) * width);
+		Datum	   *values = palloc(sizeof(Datum) * (width + 1));
+		bool	   *nulls = palloc(sizeof(bool) * (width + 1));
 		LookupHit **place;
 		LookupHit  *hit;
 
@@ -726,6 +733,7 @@ collect_hits(const Lookup *lookup, int nrows, SPITupleTable *table, uint64 nhits
 		hit->key = values + 1;
 		hit->values = values + 1 + nkeys;
 		hit->nulls = nulls + 1 + nkeys;
+		hit->xmin = has_xmin ? DatumGetTransactionId(values[width]) : InvalidTransactionId;
 		if (*place != NULL && crmio_record_key_cmp(lookup->key, (*place)->key, hit->key) < 0)
 			place = &(*place)->next;
 		hit->next = *place;

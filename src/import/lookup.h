@@ -9,7 +9,7 @@
 #include "crmio.h"
 #include "catalog/module.h"
 #include "fmgr.h"
-#include "import/record_key.h"
+#include "catalog/record_key.h"
 #include "statement.h"
 #include "utils/rel.h"
 
@@ -42,6 +42,7 @@ typedef struct LookupHit
 	Datum	   *key;			/* the record's key, one Datum per column */
 	Datum	   *values;			/* of the columns asked for */
 	bool	   *nulls;
+	TransactionId xmin;			/* of a locked record; InvalidTransactionId: unknown */
 	struct LookupHit *next;		/* another record with the same values */
 } LookupHit;
 
@@ -54,6 +55,7 @@ typedef struct Lookup
 	LookupField *fields;
 	int			ncolumns;		/* columns to fetch beside the key */
 	AttrNumber *columns;
+	bool		has_xmin;		/* the caller may ask which transaction wrote a record */
 	bool		lowest_first;	/* the record with the lowest key is wanted */
 	RecordKey  *key;			/* of the records */
 	TupleDesc	batch_desc;		/* position, then one column per field */

@@ -370,7 +370,7 @@ crmio_ref_writer_written(Import *import, Reference *reference, int from, int to)
 			continue;
 		new->written = true;
 		keys[n++] = new->key;
-		crmio_log_created(import->log, reference->module->name, reference->writer->key, new->key);
+		crmio_joblog_created(import->log, reference->module->name, reference->writer->key, new->key);
 	}
 	crmio_lookups_added(import->plan, reference->module->relid, n, keys);
 }

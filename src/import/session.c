@@ -378,7 +378,8 @@ static void
 take_row(Session *session, ImportRow *row, FileRow *file_row)
 {
 	memset(row, 0, sizeof(ImportRow));
-	row->row_number = ++session->rows_seen;
+	session->rows_seen++;
+	row->row_number = file_row->row_number > 0 ? file_row->row_number : session->rows_seen;
 	row->line_number = file_row->line_number;
 	row->nfields = file_row->nfields;
 	row->fields = file_row->fields;
@@ -417,7 +418,7 @@ crmio_session_read(Session *session, int max_rows)
 	Size		room = FIRST_ROWS;
 	Size		bytes = 0;
 	MemoryContext old;
-	FileRow		file_row;
+	FileRow		file_row = {0};
 
 	import->nrows = 0;
 	crmio_plan_check(import->plan);

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
@@ -59,6 +60,7 @@ typedef struct Writer
 	UpdateStatement *update;
 	Step	   *current;		/* the one whose statement runs */
 	bool		in_index_order;
+	FullTransactionId xid;		/* in which they are written */
 } Writer;
 
 /*
@@ -518,6 +520,7 @@ crmio_writer_write(Import *import, bool in_index_order)
 		update_rows(import);
 	}
 	writer->current = NULL;
+	writer->xid = GetCurrentFullTransactionId();
 }
 
 /*
@@ -668,12 +671,13 @@ crmio_writer_written(Import *import)
 			row->key = key_after(plan, row);
 		keys[n++] = row->key;
 		if (row->action == ROW_CREATE)
-			crmio_log_created(import->log, plan->module->name, plan->key, row->key);
+			crmio_joblog_created(import->log, plan->module->name, plan->key, row->key);
 		else
 			crmio_joblog_changed(import->log, import->batch, plan->module->name,
-								 crmio_record_key_text(plan->key, row->key),
+								 crmio_record_key_text(plan->key, row->key), row->match->xmin,
 								 changed_values(plan, row, true), changed_values(plan, row, false));
 	}
+	crmio_joblog_wrote(import->log, writer->xid);
 	crmio_lookups_added(plan, plan->module->relid, n, keys);
 	AtEOXact_GUC(true, level);
 }

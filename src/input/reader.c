@@ -36,6 +36,8 @@ crmio_reader_open(Source *source, const ReaderOptions *options)
 	size_t		length = 0;
 	size_t		n;
 
+	if (source->open_reader != NULL)
+		return source->open_reader(source);
 	source->rewind(source);
 	while (length < sizeof(start) &&
 		   (n = source->read(source, start + length, sizeof(start) - length)) > 0)

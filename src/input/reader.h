@@ -22,6 +22,7 @@ struct Source
 	size_t		(*read) (Source *source, char *buffer, size_t length);
 	void		(*rewind) (Source *source);
 	void		(*done) (Source *source);	/* the job ended: an upload goes away */
+	struct Reader *(*open_reader) (Source *source); /* NULL: the bytes tell the format */
 };
 
 /* Opens what `file` names after checking the caller's right to read it. */
@@ -42,6 +43,8 @@ typedef struct ReaderOptions
  */
 typedef struct FileRow
 {
+	int64		row_number;		/* in the first file, of a row that comes again; 0: as
+								 * it is counted */
 	int64		line_number;	/* physical line on which the row starts */
 	int			nfields;		/* as many as the header has, when no error */
 	char	  **fields;			/* raw: untrimmed; the byte before each that is not empty is

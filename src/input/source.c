@@ -4,7 +4,8 @@
  *	  stands for, and opens it.
  *
  * The kinds are in source_server.c (a file on the server), source_lo.c (a large
- * object) and source_upload.c (bytes sent by crm_upload, see upload.c).
+ * object), source_upload.c (bytes sent by crm_upload, see upload.c) and
+ * source_errors.c (the error rows of an earlier job).
  */
 #include "input/source.h"
 
@@ -18,6 +19,9 @@ crmio_source_open(const char *file)
 {
 	if (strncmp(file, "upload:", strlen("upload:")) == 0)
 		return crmio_source_open_upload(file);
+	if (strncmp(file, "errors:", strlen("errors:")) == 0 && file[strlen("errors:")] != '\0' &&
+		strspn(file + strlen("errors:"), "0123456789") == strlen(file + strlen("errors:")))
+		return crmio_source_open_errors(file + strlen("errors:"));
 	if (strncmp(file, "lo:", strlen("lo:")) == 0)
 		return crmio_source_open_lo(file + strlen("lo:"));
 	if (is_absolute_path(file))
@@ -26,7 +30,7 @@ crmio_source_open(const char *file)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_NAME),
 			 errmsg("\"%s\" names no file that can be read", crmio_clip(file)),
-			 errhint("Give an absolute path on the server, lo:OID for a large object, or upload:ID as crm_upload returns it.")));
+			 errhint("Give an absolute path on the server, lo:OID for a large object, upload:ID as crm_upload returns it, or errors:ID for the error rows of a job.")));
 	return NULL;				/* not reached */
 }
 

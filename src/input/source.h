@@ -13,6 +13,7 @@
 extern Source *crmio_source_open_server(const char *path);
 extern Source *crmio_source_open_lo(const char *oid);
 extern Source *crmio_source_open_upload(const char *handle);
+extern Source *crmio_source_open_errors(const char *id);
 
 extern void crmio_source_check_size(const char *name, int64 size);
 

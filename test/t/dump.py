@@ -34,6 +34,7 @@ TABLES = (
     "job_error_row",
     "job_created",
     "job_change",
+    "job_xact",
 )
 RECORDS = ("crm.people", "crm.accounts", "crm.tickets", '"Odd Things"')
 

@@ -8,7 +8,6 @@
 #include "crmio.h"
 #include "catalog/module.h"
 #include "fmgr.h"
-#include "history/job.h"
 #include "lib/stringinfo.h"
 #include "utils/rel.h"
 
@@ -28,9 +27,9 @@ extern bool crmio_key_is_indexed(const Module *module, const RecordKey *key);
 extern int	crmio_record_key_cmp(const RecordKey *key, const Datum *a, const Datum *b);
 extern uint64 crmio_record_key_hash(const RecordKey *key, const Datum *value);
 extern Datum *crmio_record_key_copy(const RecordKey *key, const Datum *value);
+extern bool crmio_record_key_integer(const RecordKey *key, const Datum *value, int64 *integer);
 extern char *crmio_record_key_text(const RecordKey *key, const Datum *value);
-
-extern void crmio_log_created(JobLog *log, const char *module, const RecordKey *key,
-							  const Datum *value);
+extern void crmio_record_key_read(const RecordKey *key, const char *text, Datum *value);
+extern bool crmio_record_key_equals(const RecordKey *a, const RecordKey *b);
 
 #endif							/* CRMIO_RECORD_KEY_H */

@@ -1,6 +1,6 @@
 /*
  * record_key.c
- *	  Compares, hashes, copies and prints the key of a record.
+ *	  Compares, hashes, copies, prints and reads the key of a record.
  */
 #include "postgres.h"
 
@@ -15,7 +15,7 @@
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
-#include "import/record_key.h"
+#include "catalog/record_key.h"
 #include "statement.h"
 
 /*
@@ -112,11 +112,11 @@ crmio_record_key_copy(const RecordKey *key, const Datum *value)
 }
 
 /*
- * key_integer
+ * crmio_record_key_integer
  *		The key as an integer, if that is what it is.
  */
-static bool
-key_integer(const RecordKey *key, const Datum *value, int64 *integer)
+bool
+crmio_record_key_integer(const RecordKey *key, const Datum *value, int64 *integer)
 {
 	if (key->ncolumns != 1)
 		return false;
@@ -152,6 +152,49 @@ crmio_record_key_text(const RecordKey *key, const Datum *value)
 	return OidOutputFunctionCall(F_RECORD_OUT,
 								 HeapTupleGetDatum(heap_form_tuple(key->desc,
 																   unconstify(Datum *, value), nulls)));
+}
+
+/*
+ * crmio_record_key_read
+ *		The inverse of crmio_record_key_text, in CurrentMemoryContext.  An error if the
+ *		key of the module has other columns now.
+ */
+void
+crmio_record_key_read(const RecordKey *key, const char *text, Datum *value)
+{
+	Oid			input;
+	Oid			param;
+	HeapTupleHeader row;
+	HeapTupleData tuple;
+	bool	   *nulls;
+
+	if (key->ncolumns == 1)
+	{
+		getTypeInputInfo(TupleDescAttr(key->desc, 0)->atttypid, &input, &param);
+		value[0] = OidInputFunctionCall(input, unconstify(char *, text), param, -1);
+		return;
+	}
+	BlessTupleDesc(key->desc);
+	row = DatumGetHeapTupleHeader(OidFunctionCall3(F_RECORD_IN, CStringGetDatum(text),
+												   ObjectIdGetDatum(RECORDOID),
+												   Int32GetDatum(key->desc->tdtypmod)));
+	tuple.t_len = HeapTupleHeaderGetDatumLength(row);
+	ItemPointerSetInvalid(&tuple.t_self);
+	tuple.t_tableOid = InvalidOid;
+	tuple.t_data = row;
+	nulls = palloc(sizeof(bool) * key->ncolumns);
+	heap_deform_tuple(&tuple, key->desc, value, nulls);
+}
+
+/*
+ * crmio_record_key_equals
+ *		Do two modules on one table identify its records by the same columns?
+ */
+bool
+crmio_record_key_equals(const RecordKey *a, const RecordKey *b)
+{
+	return a->ncolumns == b->ncolumns &&
+		memcmp(a->attnums, b->attnums, sizeof(AttrNumber) * a->ncolumns) == 0;
 }
 
 /*
@@ -196,19 +239,4 @@ crmio_key_is_indexed(const Module *module, const RecordKey *key)
 	indexed = crmio_statement_uses_index(statement, empty, TARGET_ALIAS);
 	crmio_rowset_free(empty);
 	return indexed;
-}
-
-/*
- * crmio_log_created
- *		A record was created: history keeps its key.
- */
-void
-crmio_log_created(JobLog *log, const char *module, const RecordKey *key, const Datum *value)
-{
-	int64		integer;
-
-	if (key_integer(key, value, &integer))
-		crmio_joblog_created_integer(log, module, integer);
-	else
-		crmio_joblog_created(log, module, crmio_record_key_text(key, value));
 }
