@@ -266,3 +266,47 @@ AS 'MODULE_PATHNAME', 'crm_error_csv'
 LANGUAGE C STRICT STABLE;
 COMMENT ON FUNCTION @extschema@.crm_error_csv IS
 'The rows of a job that failed, as CSV lines: header, then the original fields, then the column _error_reason. Mended and imported with the same mapping it works. job_id: from crm_progress. Errors: no such job of the caller.';
+
+--
+-- Exports (src/export)
+--
+
+CREATE TABLE crmio.report (
+	name pg_catalog.text PRIMARY KEY,
+	query pg_catalog.text NOT NULL,
+	options pg_catalog.jsonb NOT NULL,
+	owner pg_catalog.name NOT NULL,
+	saved_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE crmio.report IS 'saved reports: a query or the name of a module, with the options of its export';
+SELECT pg_catalog.pg_extension_config_dump('crmio.report', '');
+
+CREATE VIEW @extschema@.crm_reports WITH (security_barrier = true) AS
+	SELECT r.name, r.query, r.options, r.owner, r.saved_at
+	FROM crmio.report r
+	WHERE CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles a WHERE a.rolname OPERATOR(pg_catalog.=) r.owner)
+		THEN pg_catalog.pg_has_role(r.owner, 'USAGE')
+		ELSE (SELECT a.rolsuper FROM pg_catalog.pg_roles a WHERE a.rolname OPERATOR(pg_catalog.=) CURRENT_USER) END;
+COMMENT ON VIEW @extschema@.crm_reports IS 'saved reports of the caller and of roles that the caller is a member of';
+GRANT SELECT ON @extschema@.crm_reports TO PUBLIC;
+
+CREATE FUNCTION @extschema@.crm_export(query pg_catalog.text, options pg_catalog.jsonb DEFAULT '{}')
+RETURNS SETOF pg_catalog.text
+AS 'MODULE_PATHNAME', 'crm_export'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_export IS
+'Exports as CSV. query: one SELECT, VALUES or TABLE, run with the caller''s rights and read only; or the name of a module, for its list; or report:NAME. options: delimiter, header, bom, crlf, null, quote_all, escape_formulas; for lists filter, columns, names. One line per row, without its end, the header first; lines are sent while the query runs. Errors: unknown option, module or report; a query that does more than read; what the query raises.';
+
+CREATE FUNCTION @extschema@.crm_save_report(name pg_catalog.text, query pg_catalog.text, options pg_catalog.jsonb DEFAULT '{}')
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'crm_save_report'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_save_report IS
+'Saves a report, which the exports take as report:NAME, in the name of the current role; one of that name is replaced. name: of the report; query, options: as crm_export. It runs with the rights of who calls it: its owner, or a member of that role. Errors: a query that crm_export would refuse; a report of that name belongs to another role.';
+
+CREATE FUNCTION @extschema@.crm_drop_report(name pg_catalog.text)
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'crm_drop_report'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_drop_report IS
+'Drops a saved report. name: of the report. Errors: no such report; it belongs to another role.';

@@ -60,4 +60,11 @@
 	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)
 #endif
 
+/* 18 finds out itself whether a plan is run once only. */
+#if PG_VERSION_NUM >= 180000
+#define CRMIO_EXECUTOR_RUN(query, direction, count) ExecutorRun(query, direction, count)
+#else
+#define CRMIO_EXECUTOR_RUN(query, direction, count) ExecutorRun(query, direction, count, false)
+#endif
+
 #endif							/* CRMIO_COMPAT_H */

@@ -53,8 +53,8 @@ typedef struct ExportColumn
 	int			scale;			/* CELL_NUMBER: decimals that each value has, or -1 */
 	/* for cell.c */
 	FmgrInfo	output;
-	FmgrInfo	element_output; /* one-dimensional arrays */
-	Oid			element;
+	bool		portable;		/* its output function looks at settings */
+	struct ExportColumn *element;	/* of an array */
 	int16		element_length;
 	bool		element_byval;
 	char		element_align;
