@@ -310,3 +310,24 @@ AS 'MODULE_PATHNAME', 'crm_drop_report'
 LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_drop_report IS
 'Drops a saved report. name: of the report. Errors: no such report; it belongs to another role.';
+
+CREATE FUNCTION @extschema@.crm_export_file(query pg_catalog.text, format pg_catalog.text DEFAULT 'csv', options pg_catalog.jsonb DEFAULT '{}')
+RETURNS pg_catalog.bytea
+AS 'MODULE_PATHNAME', 'crm_export_file'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_export_file IS
+'Exports as a file, which is returned. query: as crm_export; format: csv, xlsx or pdf; options: as crm_export, for csv also encoding, for xlsx and pdf title instead of those of text. Returns the bytes of the file, at most 1 GB. Errors: as crm_export; unknown format; larger than 1 GB.';
+
+CREATE FUNCTION @extschema@.crm_export_to(path pg_catalog.text, query pg_catalog.text, format pg_catalog.text DEFAULT 'csv', options pg_catalog.jsonb DEFAULT '{}')
+RETURNS pg_catalog.int8
+AS 'MODULE_PATHNAME', 'crm_export_to'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_export_to IS
+'Exports to a file on the server; needs pg_write_server_files. path: absolute; an existing file is replaced when the new one is complete; query, format, options: as crm_export_file. Returns the number of rows. Errors: as crm_export_file; no privilege; a path that is no regular file or can''t be written.';
+
+CREATE FUNCTION @extschema@.crm_export_lo(query pg_catalog.text, format pg_catalog.text DEFAULT 'csv', options pg_catalog.jsonb DEFAULT '{}')
+RETURNS pg_catalog.oid
+AS 'MODULE_PATHNAME', 'crm_export_lo'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_export_lo IS
+'Exports into a new large object of the caller. query, format, options: as crm_export_file. Returns its OID. Errors: as crm_export_file.';

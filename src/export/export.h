@@ -82,7 +82,7 @@ extern void crmio_result_close(ExportResult *result);
 /* report.c */
 extern void crmio_report_find(const char *name, char **query, Jsonb **options);
 
-/* write.c */
+/* files.c */
 extern int64 crmio_export_write(const ExportSource *source, const ExportFormat *format, Sink *sink);
 
 #endif							/* CRMIO_EXPORT_H */
