@@ -331,3 +331,31 @@ AS 'MODULE_PATHNAME', 'crm_export_lo'
 LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_export_lo IS
 'Exports into a new large object of the caller. query, format, options: as crm_export_file. Returns its OID. Errors: as crm_export_file.';
+
+CREATE TABLE crmio.audit_log (
+	entry_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	role pg_catalog.name NOT NULL,
+	session_role pg_catalog.name NOT NULL,
+	action pg_catalog.text NOT NULL,
+	details pg_catalog.jsonb NOT NULL
+);
+COMMENT ON TABLE crmio.audit_log IS 'who exported all data, when: one entry for each crm_data_export that was committed';
+SELECT pg_catalog.pg_extension_config_dump('crmio.audit_log', '');
+SELECT pg_catalog.pg_extension_config_dump('crmio.audit_log_entry_id_seq', '');
+
+CREATE FUNCTION @extschema@.crm_data_export()
+RETURNS pg_catalog.bytea
+AS 'MODULE_PATHNAME', 'crm_data_export'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_data_export IS
+'Exports all data as a ZIP: a CSV with every column for each module, registrations, reports, job history, audit log, and manifest.json with row counts and SHA-256. Returns its bytes, at most 1 GB. PUBLIC may not call it; the caller needs SELECT on the tables of all modules. Leaves an entry in crmio.audit_log and a line in the server''s log. Errors: no privilege; row-level security would leave rows out; larger than 1 GB.';
+REVOKE ALL ON FUNCTION @extschema@.crm_data_export() FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.crm_data_export_to(path pg_catalog.text)
+RETURNS pg_catalog.int8
+AS 'MODULE_PATHNAME', 'crm_data_export_to'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_data_export_to IS
+'The same, into a file on the server; needs pg_write_server_files too. path: absolute; an existing file is replaced when the new one is complete. Returns the number of rows. Errors: as crm_data_export and crm_export_to.';
+REVOKE ALL ON FUNCTION @extschema@.crm_data_export_to(pg_catalog.text) FROM PUBLIC;

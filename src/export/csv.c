@@ -19,9 +19,6 @@
 /* Delimiters that readers guess between. */
 #define USUAL_DELIMITERS ",;\t|"
 
-/* How texts begin that a spreadsheet would run. */
-#define FORMULA_STARTS "=+-@\t\r"
-
 #define DIGITS "0123456789"
 
 typedef struct CsvExporter
@@ -102,7 +99,7 @@ is_formula(const char *text)
 {
 	const char *start = text + strspn(text, "'");
 
-	return *start != '\0' && strchr(FORMULA_STARTS, *start) != NULL &&
+	return *start != '\0' && strchr(CRMIO_FORMULA_STARTS, *start) != NULL &&
 		(start > text || !is_number(text));
 }
 

@@ -42,6 +42,16 @@ crmio_list_param(ListQuery *list, Oid typid, Datum value)
 }
 
 /*
+ * crmio_list_text_param
+ *		Adds a text as a parameter to the query; its number.
+ */
+int
+crmio_list_text_param(ListQuery *list, const char *text)
+{
+	return crmio_list_param(list, TEXTOID, CStringGetTextDatum(text));
+}
+
+/*
  * all_fields
  *		The paths of a list that shows all fields of a module.
  */
@@ -116,11 +126,11 @@ add_stage(ListQuery *list)
 }
 
 /*
- * make_params
+ * crmio_list_make_params
  *		The parameters as the planner and the executor take them.
  */
-static void
-make_params(ExportSource *source, const ListQuery *list)
+void
+crmio_list_make_params(ExportSource *source, const ListQuery *list)
 {
 	source->nparams = list->nparams;
 	source->param_types = list->param_types;
@@ -137,6 +147,22 @@ make_params(ExportSource *source, const ListQuery *list)
 }
 
 /*
+ * crmio_list_order
+ *		The key of a module's records, as what to order them by.
+ */
+char *
+crmio_list_order(const Module *module)
+{
+	StringInfoData order;
+
+	initStringInfo(&order);
+	for (int i = 0; i < module->nkeys; i++)
+		appendStringInfo(&order, "%s" TARGET_ALIAS ".%s", i > 0 ? ", " : "",
+						 quote_identifier(get_attname(module->relid, module->key_attnums[i], false)));
+	return order.data;
+}
+
+/*
  * crmio_list_source
  *		Makes the list of a module the source of an export.
  */
@@ -147,7 +173,6 @@ crmio_list_source(ExportSource *source, const Module *module)
 	List	   *paths = source->options.columns;
 	const char *option = "columns";
 	StringInfoData select;
-	StringInfoData order;
 	int			nselected = 0;
 	ListCell   *lc;
 
@@ -157,7 +182,6 @@ crmio_list_source(ExportSource *source, const Module *module)
 		option = "list";
 	}
 	initStringInfo(&select);
-	initStringInfo(&order);
 	initStringInfo(&list.from);
 	initStringInfo(&list.where);
 	appendStringInfo(&list.from, "%s " TARGET_ALIAS, module->relation);
@@ -167,11 +191,8 @@ crmio_list_source(ExportSource *source, const Module *module)
 	add_stage(&list);
 	if (source->options.filter != NULL)
 		crmio_list_filter(&list, source->options.filter);
-	for (int i = 0; i < module->nkeys; i++)
-		appendStringInfo(&order, "%s" TARGET_ALIAS ".%s", i > 0 ? ", " : "",
-						 quote_identifier(get_attname(module->relid, module->key_attnums[i], false)));
 	source->sql = psprintf("SELECT %s FROM %s WHERE true%s ORDER BY %s", select.data,
-						   list.from.data, list.where.data, order.data);
+						   list.from.data, list.where.data, crmio_list_order(module));
 	source->own_sql = true;
-	make_params(source, &list);
+	crmio_list_make_params(source, &list);
 }

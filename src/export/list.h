@@ -47,5 +47,8 @@ extern void crmio_list_condition(ListQuery *list, const char *path, const ListEx
 
 /* list.c */
 extern int	crmio_list_param(ListQuery *list, Oid typid, Datum value);
+extern int	crmio_list_text_param(ListQuery *list, const char *text);
+extern void crmio_list_make_params(ExportSource *source, const ListQuery *list);
+extern char *crmio_list_order(const Module *module);
 
 #endif							/* CRMIO_LIST_H */

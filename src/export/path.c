@@ -145,16 +145,6 @@ field_expr(ListQuery *list, const char *alias, const Field *field, ListExpr *exp
 }
 
 /*
- * text_param
- *		A text as a parameter of the query.
- */
-static int
-text_param(ListQuery *list, const char *text)
-{
-	return crmio_list_param(list, TEXTOID, CStringGetTextDatum(text));
-}
-
-/*
  * entry_param
  *		The jsonpath, as a parameter, of the first entry of a typed list that is not blank;
  *		of a type, if one is given.
@@ -208,8 +198,8 @@ address_expr(ListQuery *list, const char *alias, const FieldPath *path, ListExpr
 
 	expr->field = path->field;
 	text_expr(expr, psprintf("(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->) $%d OPERATOR(pg_catalog.->>) $%d)",
-							 column_sql(alias, path->field->column), text_param(list, type),
-							 text_param(list, path->key)));
+							 column_sql(alias, path->field->column), crmio_list_text_param(list, type),
+							 crmio_list_text_param(list, path->key)));
 	for (char *c = part; *c != '\0'; c++)
 	{
 		if (*c == '_')
@@ -328,7 +318,7 @@ resolved_expr(ListQuery *list, const char *alias, const Module *module, const Fi
 			expr->field = path->field;
 			text_expr(expr, psprintf("(%s::pg_catalog.jsonb OPERATOR(pg_catalog.->>) $%d)",
 									 column_sql(alias, path->field->column),
-									 text_param(list, path->key)));
+									 crmio_list_text_param(list, path->key)));
 			expr->label = path->text;
 			break;
 		case PATH_REFERENCE:

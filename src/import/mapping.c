@@ -35,6 +35,7 @@ static void read_decimal(Mapping *mapping, const char *key, const JsonbValue *va
 static void read_null_values(Mapping *mapping, const char *key, const JsonbValue *value);
 static void read_max_errors(Mapping *mapping, const char *key, const JsonbValue *value);
 static void read_dry_run(Mapping *mapping, const char *key, const JsonbValue *value);
+static void read_escape_formulas(Mapping *mapping, const char *key, const JsonbValue *value);
 
 static const MappingKey mapping_keys[] = {
 	{"module", read_module},
@@ -54,6 +55,7 @@ static const MappingKey mapping_keys[] = {
 	{"null_values", read_null_values},
 	{"max_errors", read_max_errors},
 	{"dry_run", read_dry_run},
+	{"escape_formulas", read_escape_formulas},
 };
 
 /*
@@ -328,6 +330,14 @@ read_dry_run(Mapping *mapping, const char *key, const JsonbValue *value)
 	if (value->type != jbvBool)
 		wrong_type(key, value, "true or false");
 	mapping->dry_run = value->val.boolean;
+}
+
+static void
+read_escape_formulas(Mapping *mapping, const char *key, const JsonbValue *value)
+{
+	if (value->type != jbvBool)
+		wrong_type(key, value, "true or false");
+	mapping->escape_formulas = value->val.boolean;
 }
 
 /*
