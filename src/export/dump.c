@@ -15,6 +15,7 @@
 
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgtime.h"
 #include "utils/builtins.h"
@@ -279,6 +280,7 @@ static void
 add_manifest(DataExport *self)
 {
 	StringInfoData json;
+	char	   *converted;
 	char		made_at[sizeof("2026-01-31T00:00:00Z") + 8];
 	pg_time_t	now = timestamptz_to_time_t(GetCurrentStatementStartTimestamp());
 	Sink	   *sink;
@@ -299,7 +301,8 @@ add_manifest(DataExport *self)
 	appendStringInfo(&json, "[%s\n  ]}\n", self->files.data);
 
 	sink = crmio_archive_begin_entry(self->archive, "manifest.json");
-	sink->write(sink, json.data, json.len);
+	converted = pg_server_to_any(json.data, json.len, PG_UTF8);
+	sink->write(sink, converted, strlen(converted));
 	(void) crmio_archive_end_entry(self->archive);
 }
 
