@@ -25,6 +25,7 @@ typedef struct ListQuery
 /* What a field path means in the query. */
 typedef struct ListExpr
 {
+	char	   *path;			/* itself: account.id for a bare reference without names */
 	char	   *sql;
 	char	   *first_name;		/* of a full name that an import can split: SQL of its */
 	char	   *last_name;		/* parts; else NULL */

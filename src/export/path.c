@@ -324,11 +324,12 @@ resolved_expr(ListQuery *list, const char *alias, const Module *module, const Fi
 		case PATH_REFERENCE:
 			if (path->lookup_field == NULL || (bare && !list->names))
 			{
+				expr->path = psprintf("%s.id", path->field->name);
 				expr->field = path->field;
 				expr->sql = column_sql(alias, path->field->column);
 				expr->typid = getBaseType(path->field->typid);
 				expr->kind = KIND_OTHER;
-				expr->label = psprintf("%s.id", path->field->name);
+				expr->label = expr->path;
 				break;
 			}
 			reference_expr(list, alias, module, path->field, path->lookup, option, expr);
@@ -390,6 +391,8 @@ void
 crmio_list_expr(ListQuery *list, const char *path, const char *option, ListExpr *expr)
 {
 	path_expr(list, TARGET_ALIAS, list->module, path, option, expr);
+	if (expr->path == NULL || crmio_module_field(list->module, path) == NULL)
+		expr->path = pstrdup(path);
 }
 
 /*
