@@ -1,5 +1,7 @@
 -- the dump of all data: who may, what it leaves behind; its contents are read in test/t/data_export.py
 SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS crmio CASCADE;
+DROP SCHEMA IF EXISTS crm CASCADE;
 CREATE EXTENSION crmio;
 SELECT crm_create_standard_modules();
 \pset format unaligned

@@ -1,6 +1,8 @@
 -- crm_export of queries: how values become cells, options, what is refused, reports.
 \set VERBOSITY default
 SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS crmio CASCADE;
+DROP SCHEMA IF EXISTS crm CASCADE;
 CREATE EXTENSION crmio;
 SET DateStyle = 'SQL, DMY';
 SET IntervalStyle = 'iso_8601';

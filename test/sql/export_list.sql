@@ -2,6 +2,8 @@
 SET client_min_messages = warning;
 SET timezone = UTC;
 SET datestyle = ISO;
+DROP EXTENSION IF EXISTS crmio CASCADE;
+DROP SCHEMA IF EXISTS crm CASCADE;
 CREATE EXTENSION crmio;
 SELECT crm_create_standard_modules();
 \pset format unaligned
