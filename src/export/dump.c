@@ -13,15 +13,19 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgtime.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "export/archive.h"
@@ -218,6 +222,36 @@ stage_condition(const Module *module, ListQuery *list)
 }
 
 /*
+ * check_relation
+ *		Reading a view runs functions of its owner's choice with the caller's rights, and
+ *		any owner of one can register it.  So, as reports, views count only from whom the
+ *		caller trusts: superusers, and roles that the caller was made a member of.
+ */
+static void
+check_relation(const Module *module)
+{
+	char		relkind = get_rel_relkind(module->relid);
+	HeapTuple	tuple;
+	Oid			owner;
+
+	if (relkind != RELKIND_VIEW && relkind != RELKIND_FOREIGN_TABLE)
+		return;
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(module->relid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", module->relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	if (superuser_arg(owner) || is_member_of_role_nosuper(GetUserId(), owner))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("module \"%s\" is a view or foreign table of role \"%s\"", module->name,
+					GetUserNameFromId(owner, true)),
+			 errdetail("What it runs would run with your rights."),
+			 errhint("If it is to be trusted, make a superuser or a role that you are a member of its owner; else forget it with crm_unregister_module.")));
+}
+
+/*
  * add_module
  *		Every column of a module's records.
  */
@@ -229,6 +263,7 @@ add_module(DataExport *self, const char *name)
 	ExportSource *source = palloc0(sizeof(ExportSource));
 	char	   *condition = stage_condition(module, &list);
 
+	check_relation(module);
 	source->sql = psprintf("SELECT " TARGET_ALIAS ".* FROM %s " TARGET_ALIAS " WHERE %s ORDER BY %s",
 						   module->relation, condition, crmio_list_order(module));
 	crmio_list_make_params(source, &list);

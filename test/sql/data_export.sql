@@ -38,6 +38,19 @@ SELECT * FROM crmio.audit_log;
 RESET ROLE;
 SELECT role, action FROM crmio.audit_log ORDER BY entry_id DESC LIMIT 1;
 
+-- a view of another role would run its functions with the caller's rights
+CREATE ROLE regress_crmio_trickster;
+CREATE SCHEMA trick AUTHORIZATION regress_crmio_trickster;
+SET ROLE regress_crmio_trickster;
+CREATE TABLE trick.plain (id int PRIMARY KEY);
+CREATE FUNCTION trick.trap() RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'trapped'; END $$;
+INSERT INTO trick.plain VALUES (1);
+CREATE VIEW trick.view AS SELECT id FROM trick.plain WHERE trick.trap();
+SELECT crm_register_module('trick', 'trick.view', '{"key": "id", "match": []}');
+RESET ROLE;
+SELECT crm_data_export();
+SELECT crm_unregister_module('trick');
+
 -- an entry goes with its transaction; the server's log keeps its line
 BEGIN;
 SELECT substr(crm_data_export(), 1, 2) = 'PK'::bytea;
@@ -56,6 +69,8 @@ SELECT crm_unregister_module('gone');
 SELECT crm_data_export_to(NULL) IS NULL;
 SELECT crm_data_export_to('crmio.zip');
 
+DROP OWNED BY regress_crmio_trickster;
+DROP ROLE regress_crmio_trickster;
 DROP OWNED BY regress_crmio_auditor;
 DROP ROLE regress_crmio_auditor;
 DROP SCHEMA crm CASCADE;
