@@ -126,6 +126,10 @@ release(void *arg)
 	archive->zip = NULL;
 }
 
+/*
+ * entry_write
+ *		Adds bytes to the entry that is written.
+ */
 static void
 entry_write(Sink *sink, const char *data, size_t length)
 {
@@ -326,7 +330,6 @@ zip_command(void *state, void *data, zip_uint64_t length, zip_source_cmd_t comma
 		case ZIP_SOURCE_FREE:
 		case ZIP_SOURCE_COMMIT_WRITE:
 		case ZIP_SOURCE_REMOVE:
-			return 0;
 		case ZIP_SOURCE_READ:
 			return 0;
 		case ZIP_SOURCE_BEGIN_WRITE:
@@ -380,7 +383,7 @@ zip_failed(Archive *archive, const char *message)
 }
 
 /*
- * compress
+ * compress_entries
  *		libzip makes the archive.
  */
 static void

@@ -10,6 +10,7 @@
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "utils/memutils.h"
 
 #include "export/csv_lines.h"
 
@@ -117,6 +118,11 @@ quote_field(StringInfo out, int start)
 
 	for (const char *c = out->data + start; *c != '\0'; c++)
 		extra += *c == '"';
+	if (extra >= MaxAllocSize - out->len)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a row of the export is longer than 1 GB"),
+				 errhint("Leave its largest columns out of the query.")));
 	enlargeStringInfo(out, extra);
 
 	/* from its end on, so that nothing is written over before it is read */
@@ -267,6 +273,10 @@ end_line(CsvExporter *self)
 		flush(self);
 }
 
+/*
+ * csv_begin
+ *		The byte order mark and the header.
+ */
 static void
 csv_begin(Exporter *exporter)
 {
@@ -286,6 +296,10 @@ csv_begin(Exporter *exporter)
 	}
 }
 
+/*
+ * csv_row
+ *		A line.
+ */
 static void
 csv_row(Exporter *exporter, const Datum *values, const bool *nulls)
 {
@@ -295,6 +309,10 @@ csv_row(Exporter *exporter, const Datum *values, const bool *nulls)
 	end_line(self);
 }
 
+/*
+ * csv_end
+ *		What is left in the buffer.
+ */
 static void
 csv_end(Exporter *exporter)
 {

@@ -80,8 +80,8 @@ begin_member(StringInfo json, const char *name)
 }
 
 /*
- * text_member, number_member
- *		A member of a JSON object.
+ * text_member
+ *		A member of a JSON object that is a text.
  */
 static void
 text_member(StringInfo json, const char *name, const char *value)
@@ -90,6 +90,10 @@ text_member(StringInfo json, const char *name, const char *value)
 	escape_json(json, value);
 }
 
+/*
+ * number_member
+ *		A member of a JSON object that is a number.
+ */
 static void
 number_member(StringInfo json, const char *name, int64 value)
 {

@@ -317,6 +317,10 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	return more;
 }
 
+/*
+ * receive_startup, receive_nothing
+ *		The executor begins and ends each of its runs; that is nothing to us.
+ */
 static void
 receive_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
 {

@@ -23,6 +23,10 @@ typedef struct LargeObjectSink
 	int			descriptor;		/* the server closes it after an error */
 } LargeObjectSink;
 
+/*
+ * bytea_write
+ *		Adds bytes, as far as a value can hold them.
+ */
 static void
 bytea_write(Sink *sink, const char *data, size_t length)
 {
@@ -65,6 +69,10 @@ crmio_sink_bytea_value(Sink *sink)
 	return (bytea *) self->bytes.data;
 }
 
+/*
+ * lo_write_bytes
+ *		Adds bytes to the large object.
+ */
 static void
 lo_write_bytes(Sink *sink, const char *data, size_t length)
 {

@@ -77,6 +77,10 @@ cannot_write(const char *what, const char *path)
 			 errhint("The server process must be able to write to the folder, and there must be room.")));
 }
 
+/*
+ * file_write
+ *		Adds bytes to the file.
+ */
 static void
 file_write(Sink *sink, const char *data, size_t length)
 {

@@ -34,6 +34,8 @@ TABLES = (
     "job_error_row",
     "job_created",
     "job_change",
+    "report",
+    "audit_log",
 )
 RECORDS = ("crm.people", "crm.accounts", "crm.tickets", '"Odd Things"')
 
@@ -47,6 +49,7 @@ def fill():
     )
     session.execute("""SELECT crm_register_module('odd', '"Odd Things"')""")
     run_import(session, upload(session, "the key,Grade\nx,a\ny,c\n"), {"module": "odd"})
+    session.execute("SELECT crm_save_report('odd', 'odd', '{\"null\": \"-\"}'), length(crm_data_export())")
     run_import(session, upload(session, FILE), CONTACTS)
     run_import(session, upload(session, FILE.replace("Ann Lee", "Anne Lee")), CONTACTS, "update:overwrite")
     return session, upload(session, FILE, "kept.csv")
