@@ -32,7 +32,7 @@ SELECT crm_export('tickets');
 
 -- chosen columns: anything a field path names, and columns that no import fills
 SELECT crm_export('leads', '{"columns": ["id", "name", "phone", "phone.mobile", "phone.work", "email.work", "address.city", "address.billing.city",
-	"custom.shoe_size", "custom.a.b", "created_by", "lifecycle", "emails"]}');
+	"custom.shoe_size", "custom.a.b", "created_by", "lifecycle", "address"]}');
 SELECT crm_export('contacts', '{"columns": ["email", "account", "account.id", "account.mrr", "account.phone.work", "account.created_at"]}');
 SELECT crm_export('contacts', '{"columns": ["email", "account"], "names": false}');
 SELECT crm_export('leads', '{"columns": ["emial"]}');
@@ -84,10 +84,10 @@ SELECT again('tickets', policy, '{"match": ["title"]}') FROM unnest(ARRAY['skip'
 CREATE TYPE size AS ENUM ('S', 'M');
 CREATE TABLE "Odd ""Shirts" (
 	"the id" bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, sku text UNIQUE, size size, price_cents bigint, tags text[], extra jsonb,
-	"where" jsonb, state text CHECK (state IN ('l', 'h')), "Owner Id" bigint REFERENCES crm.people, made_at timestamptz, "select" int);
-INSERT INTO "Odd ""Shirts" (sku, size, price_cents, tags, extra, "where", state, "Owner Id", "select")
+	address jsonb, state text CHECK (state IN ('l', 'h')), "Owner Id" bigint REFERENCES crm.people, made_at timestamptz, "select" int);
+INSERT INTO "Odd ""Shirts" (sku, size, price_cents, tags, extra, address, state, "Owner Id", "select")
 	VALUES ('A1', 'M', 1250, '{red,blue}', '{"a": 1}', '{"main": {"city": "Oslo"}}', 'l', 1, 7), ('=B', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-SELECT crm_register_module('shirts', '"Odd ""Shirts"', '{"fields": {"where": {"storage": "address"}, "state": {"choices": {"l": "Low", "h": "High"}}}}');
+SELECT crm_register_module('shirts', '"Odd ""Shirts"', '{"fields": {"address": {"storage": "address"}, "state": {"choices": {"l": "Low", "h": "High"}}}}');
 SELECT crm_export('shirts');
 SELECT crm_export('shirts', '{"names": false, "escape_formulas": true, "filter": {"state": ["low", null]}}');
 SELECT again('shirts', policy) FROM unnest(ARRAY['skip', 'update', 'update:overwrite']) policy;
