@@ -396,3 +396,94 @@ AS 'MODULE_PATHNAME', 'crm_cleanup'
 LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_cleanup IS
 'Removes what old jobs have left but their row in the history: what a rollback needs, errors, warnings and error rows; and uploads that no import has used. older_than: for jobs that ended, and uploads made, longer ago. The caller''s own, and those of roles that the caller is a member of. Returns how many jobs, and how many rows of what a rollback needs, of messages, of error rows and of uploads. Errors: a negative interval.';
+-- Exports (src/export)
+--
+
+CREATE TABLE crmio.report (
+	name pg_catalog.text PRIMARY KEY,
+	query pg_catalog.text NOT NULL,
+	options pg_catalog.jsonb NOT NULL,
+	owner pg_catalog.name NOT NULL,
+	saved_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE crmio.report IS 'saved reports: a query or the name of a module, with the options of its export';
+SELECT pg_catalog.pg_extension_config_dump('crmio.report', '');
+
+CREATE VIEW @extschema@.crm_reports WITH (security_barrier = true) AS
+	SELECT r.name, r.query, r.options, r.owner, r.saved_at
+	FROM crmio.report r
+	WHERE CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles a WHERE a.rolname OPERATOR(pg_catalog.=) r.owner)
+		THEN pg_catalog.pg_has_role(r.owner, 'USAGE')
+		ELSE (SELECT a.rolsuper FROM pg_catalog.pg_roles a WHERE a.rolname OPERATOR(pg_catalog.=) CURRENT_USER) END;
+COMMENT ON VIEW @extschema@.crm_reports IS 'saved reports of the caller and of roles that the caller is a member of';
+GRANT SELECT ON @extschema@.crm_reports TO PUBLIC;
+
+CREATE FUNCTION @extschema@.crm_export(query pg_catalog.text, options pg_catalog.jsonb DEFAULT '{}')
+RETURNS SETOF pg_catalog.text
+AS 'MODULE_PATHNAME', 'crm_export'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_export IS
+'Exports as CSV. query: one SELECT, VALUES or TABLE, run with the caller''s rights and read only; or the name of a module, for its list; or report:NAME. options: delimiter, header, bom, crlf, null, quote_all, escape_formulas; for lists filter, columns, names. One line per row, without its end, the header first; lines are sent while the query runs. Errors: unknown option, module or report; a query that does more than read; what the query raises.';
+
+CREATE FUNCTION @extschema@.crm_save_report(name pg_catalog.text, query pg_catalog.text, options pg_catalog.jsonb DEFAULT '{}')
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'crm_save_report'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_save_report IS
+'Saves a report, which the exports take as report:NAME, in the name of the current role; one of that name is replaced. name: of the report; query, options: as crm_export. It runs with the rights of who calls it: its owner, or a member of that role. Errors: a query that crm_export would refuse; a report of that name belongs to another role.';
+
+CREATE FUNCTION @extschema@.crm_drop_report(name pg_catalog.text)
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'crm_drop_report'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_drop_report IS
+'Drops a saved report. name: of the report. Errors: no such report; it belongs to another role.';
+
+CREATE FUNCTION @extschema@.crm_export_file(query pg_catalog.text, format pg_catalog.text DEFAULT 'csv', options pg_catalog.jsonb DEFAULT '{}')
+RETURNS pg_catalog.bytea
+AS 'MODULE_PATHNAME', 'crm_export_file'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_export_file IS
+'Exports as a file, which is returned. query: as crm_export; format: csv, xlsx or pdf; options: as crm_export, for csv also encoding, for xlsx and pdf title instead of those of text. Returns the bytes of the file, at most 1 GB. Errors: as crm_export; unknown format; larger than 1 GB.';
+
+CREATE FUNCTION @extschema@.crm_export_to(path pg_catalog.text, query pg_catalog.text, format pg_catalog.text DEFAULT 'csv', options pg_catalog.jsonb DEFAULT '{}')
+RETURNS pg_catalog.int8
+AS 'MODULE_PATHNAME', 'crm_export_to'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_export_to IS
+'Exports to a file on the server; needs pg_write_server_files. path: absolute; an existing file is replaced when the new one is complete; query, format, options: as crm_export_file. Returns the number of rows. Errors: as crm_export_file; no privilege; a path that is no regular file or can''t be written.';
+
+CREATE FUNCTION @extschema@.crm_export_lo(query pg_catalog.text, format pg_catalog.text DEFAULT 'csv', options pg_catalog.jsonb DEFAULT '{}')
+RETURNS pg_catalog.oid
+AS 'MODULE_PATHNAME', 'crm_export_lo'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_export_lo IS
+'Exports into a new large object of the caller. query, format, options: as crm_export_file. Returns its OID. Errors: as crm_export_file.';
+
+CREATE TABLE crmio.audit_log (
+	entry_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	role pg_catalog.name NOT NULL,
+	session_role pg_catalog.name NOT NULL,
+	action pg_catalog.text NOT NULL,
+	details pg_catalog.jsonb NOT NULL
+);
+COMMENT ON TABLE crmio.audit_log IS 'who exported all data, when: one entry for each crm_data_export that was committed';
+SELECT pg_catalog.pg_extension_config_dump('crmio.audit_log', '');
+SELECT pg_catalog.pg_extension_config_dump('crmio.audit_log_entry_id_seq', '');
+
+CREATE FUNCTION @extschema@.crm_data_export()
+RETURNS pg_catalog.bytea
+AS 'MODULE_PATHNAME', 'crm_data_export'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_data_export IS
+'Exports all data as a ZIP: a CSV with every column for each module, registrations, reports, job history, audit log, and manifest.json with row counts and SHA-256. Returns its bytes, at most 1 GB. PUBLIC may not call it; the caller needs SELECT on the tables of all modules. Leaves an entry in crmio.audit_log and a line in the server''s log. Errors: no privilege; row-level security would leave rows out; larger than 1 GB.';
+REVOKE ALL ON FUNCTION @extschema@.crm_data_export() FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.crm_data_export_to(path pg_catalog.text)
+RETURNS pg_catalog.int8
+AS 'MODULE_PATHNAME', 'crm_data_export_to'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_data_export_to IS
+'The same, into a file on the server; needs pg_write_server_files too. path: absolute; an existing file is replaced when the new one is complete. Returns the number of rows. Errors: as crm_data_export and crm_export_to.';
+REVOKE ALL ON FUNCTION @extschema@.crm_data_export_to(pg_catalog.text) FROM PUBLIC;

@@ -69,4 +69,11 @@
 #define CRMIO_WORKER_CONNECT_FLAGS 0
 #endif
 
+/* 18 finds out itself whether a plan is run once only. */
+#if PG_VERSION_NUM >= 180000
+#define CRMIO_EXECUTOR_RUN(query, direction, count) ExecutorRun(query, direction, count)
+#else
+#define CRMIO_EXECUTOR_RUN(query, direction, count) ExecutorRun(query, direction, count, false)
+#endif
+
 #endif							/* CRMIO_COMPAT_H */

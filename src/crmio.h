@@ -20,6 +20,9 @@
 /* The column that crm_error_csv adds; it is never mapped. */
 #define CRMIO_ERROR_REASON "_error_reason"
 
+/* How texts begin that a spreadsheet would run as a formula. */
+#define CRMIO_FORMULA_STARTS "=+-@\t\r"
+
 /* Settings (crmio.c); units as the name of the setting's documentation. */
 extern int	crmio_batch_rows;		/* rows */
 extern int	crmio_batch_memory;		/* kB */

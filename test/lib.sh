@@ -50,6 +50,7 @@ missing_packages() {
 		command -v "$command" >/dev/null || echo "$command"
 	done
 	[ -f /usr/include/csv.h ] || echo libcsv-dev
+	[ -f /usr/include/zip.h ] || echo libzip-dev
 	"$python" -c 'import psycopg' 2>/dev/null || echo python3-psycopg
 	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
 }

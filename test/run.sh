@@ -81,7 +81,7 @@ check_server_log() {
 	count server $((bad == 0)) "$bad" 0 "$log"
 }
 
-install_packages
+install_packages unzip
 make_work test
 clean_up_at_exit
 

@@ -165,6 +165,9 @@ extern bool crmio_path_meets(const FieldPath *path, const char *required);
 /* pathname.c */
 extern FieldPath *crmio_path_by_name(const Module *module, const char *column_name);
 
+/* stage.c */
+extern List *crmio_module_other_stages(const Module *module);
+
 /* target.c: the lock that makes imports into one table take turns */
 extern void crmio_target_lock(List *relids);
 extern bool crmio_target_untouched(List *relids, TransactionId last);

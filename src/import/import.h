@@ -74,6 +74,7 @@ typedef struct Mapping
 	char		decimal;
 	ReaderOptions reader;
 	List	   *null_values;	/* of char * */
+	bool		escape_formulas;	/* the file was exported so */
 	int64		max_errors;		/* -1: no limit */
 	bool		dry_run;
 	bool		hand_over;		/* a large file goes to the background */

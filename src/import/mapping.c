@@ -36,6 +36,7 @@ static void read_null_values(Mapping *mapping, const char *key, const JsonbValue
 static void read_max_errors(Mapping *mapping, const char *key, const JsonbValue *value);
 static void read_dry_run(Mapping *mapping, const char *key, const JsonbValue *value);
 static void read_mode(Mapping *mapping, const char *key, const JsonbValue *value);
+static void read_escape_formulas(Mapping *mapping, const char *key, const JsonbValue *value);
 
 static const MappingKey mapping_keys[] = {
 	{"module", read_module},
@@ -56,6 +57,7 @@ static const MappingKey mapping_keys[] = {
 	{"max_errors", read_max_errors},
 	{"dry_run", read_dry_run},
 	{"mode", read_mode},
+	{"escape_formulas", read_escape_formulas},
 };
 
 /*
@@ -338,6 +340,14 @@ read_mode(Mapping *mapping, const char *key, const JsonbValue *value)
 	static const char *const words[] = {"transaction", "auto", NULL};
 
 	mapping->hand_over = read_word(key, value, words, "\"transaction\" or \"auto\"") == 1;
+}
+
+static void
+read_escape_formulas(Mapping *mapping, const char *key, const JsonbValue *value)
+{
+	if (value->type != jbvBool)
+		wrong_type(key, value, "true or false");
+	mapping->escape_formulas = value->val.boolean;
 }
 
 /*

@@ -52,15 +52,32 @@ is_null_value(const Mapping *mapping, const char *text)
 }
 
 /*
+ * without_escape
+ *		A text that crm_export wrote with escape_formulas, as it was: of those that begin
+ *		with quotes and then like a formula, one quote was put there.
+ */
+static char *
+without_escape(char *text)
+{
+	char	   *start = text + strspn(text, "'");
+
+	return start > text && *start != '\0' && strchr(CRMIO_FORMULA_STARTS, *start) != NULL ?
+		text + 1 : text;
+}
+
+/*
  * raw_text
  *		The text of an input in a row as it stands there; NULL if there is none.
  */
 static char *
-raw_text(const ImportRow *row, const Input *input)
+raw_text(const ImportPlan *plan, const ImportRow *row, const Input *input)
 {
 	if (input->column < 0)
 		return input->static_text;
-	return input->column < row->nfields ? row->fields[input->column] : NULL;
+	if (input->column >= row->nfields)
+		return NULL;
+	return plan->mapping->escape_formulas ? without_escape(row->fields[input->column]) :
+		row->fields[input->column];
 }
 
 /*
@@ -92,7 +109,7 @@ clean_text(const ImportPlan *plan, const Input *input, char *copy)
 char *
 crmio_row_text(const ImportPlan *plan, const ImportRow *row, const Input *input)
 {
-	const char *raw = raw_text(row, input);
+	const char *raw = raw_text(plan, row, input);
 
 	return raw != NULL && *raw != '\0' ? clean_text(plan, input, pstrdup(raw)) : NULL;
 }
@@ -110,9 +127,10 @@ take_plain_text(const ImportPlan *plan, const Input *input, char *raw, Datum *va
 	size_t		length;
 	ValueProblem problem;
 
+	/* before a text without its escape there is a byte of the file, which is kept */
 	if (input->column < 0 || !reader->is_text || reader->max_length > 0 ||
 		reader->check_domain || input->name_part != NAME_WHOLE ||
-		plan->mapping->null_values != NIL)
+		plan->mapping->null_values != NIL || plan->mapping->escape_formulas)
 		return false;
 	length = strlen(raw);
 	if (length > VARATT_SHORT_MAX - VARHDRSZ_SHORT ||
@@ -154,7 +172,7 @@ crmio_row_read(ImportPlan *plan, ImportRow *row)
 	foreach(lc, plan->inputs)
 	{
 		Input	   *input = lfirst(lc);
-		char	   *raw = raw_text(row, input);
+		char	   *raw = raw_text(plan, row, input);
 		char	   *text;
 		ValueProblem problem;
 		bool		warn;

@@ -20,6 +20,7 @@ import time
 
 import psycopg
 
+import exports
 import generate
 
 ROWS = int(os.environ.get("BENCH_ROWS", "1000000"))
@@ -359,8 +360,10 @@ def main():
             make_files()
             describe(session)
         measure_speed()
+        exports.measure_speed(connect, prepare, wanted, FOLDER, ROWS, RUNS)
     elif wanted("memory"):
         print_memory()
+        exports.print_memory(connect, prepare, memory_of, FOLDER, ROWS)
 
 
 main()

@@ -66,6 +66,18 @@ SELECT rows_read, created, updated, unchanged, skipped, errored
 SELECT rows_read, created, updated, unchanged, skipped, errored
   FROM crm_import(:'file', :'mapping', 'update') WHERE state = 'completed';
 
+\echo '== The list of contacts as a CSV, and that file imported again: nothing changes'
+\echo
+\pset format unaligned
+\pset tuples_only on
+SELECT crm_export('contacts') LIMIT 4;
+\pset tuples_only off
+\pset format aligned
+\echo
+SELECT rows_read, created, updated, unchanged, skipped, errored
+  FROM crm_import(crm_upload('contacts.csv', crm_export_file('contacts')), '{"module": "contacts"}', 'update:overwrite')
+ WHERE state = 'completed';
+
 \echo '== The database stays until `make demo-stop`. To look around:'
 \echo
 \echo :open

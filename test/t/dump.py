@@ -35,6 +35,8 @@ TABLES = (
     "job_created",
     "job_change",
     "job_xact",
+    "report",
+    "audit_log",
 )
 RECORDS = ("crm.people", "crm.accounts", "crm.tickets", '"Odd Things"')
 
@@ -48,6 +50,7 @@ def fill():
     )
     session.execute("""SELECT crm_register_module('odd', '"Odd Things"')""")
     run_import(session, upload(session, "the key,Grade\nx,a\ny,c\n"), {"module": "odd"})
+    session.execute("SELECT crm_save_report('odd', 'odd', '{\"null\": \"-\"}'), length(crm_data_export())")
     run_import(session, upload(session, FILE), CONTACTS)
     run_import(session, upload(session, FILE.replace("Ann Lee", "Anne Lee")), CONTACTS, "update:overwrite")
     return session, upload(session, FILE, "kept.csv")
