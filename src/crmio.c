@@ -18,6 +18,8 @@ int			crmio_batch_memory = 64 * 1024;
 int			crmio_max_rows = 0;
 int			crmio_max_file_size = 1024 * 1024;
 int			crmio_max_field_size = 16 * 1024;
+char	   *crmio_pdf_font = NULL;
+int			crmio_pdf_memory = 512 * 1024;
 
 /* Only here so that triggers can ask for it; C code passes the id along. */
 static char *job_id_setting = NULL;
@@ -101,6 +103,18 @@ _PG_init(void)
 							"Longest value of a field of a file.",
 							"A row with a longer one is an error row.",
 							&crmio_max_field_size, 16 * 1024, 1, 256 * 1024,
+							PGC_SUSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+	DefineCustomStringVariable("crmio.pdf_font",
+							   "TrueType font of exports to PDF.",
+							   "The path of a .ttf file on the server.",
+							   &crmio_pdf_font, "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
+							   PGC_SUSET, 0,
+							   NULL, NULL, NULL);
+	DefineCustomIntVariable("crmio.pdf_memory",
+							"Most memory that an export to PDF may take.",
+							"A PDF is composed in memory as a whole.",
+							&crmio_pdf_memory, 512 * 1024, 8 * 1024, MAX_KILOBYTES,
 							PGC_SUSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
 	DefineCustomStringVariable("crmio.job_id",
