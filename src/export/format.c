@@ -7,7 +7,9 @@
 #include "export/exporter.h"
 
 static const ExportFormat formats[] = {
-	{"csv", true, crmio_csv_exporter}
+	{"csv", true, crmio_csv_exporter},
+	{"xlsx", false, crmio_xlsx_exporter},
+	{"pdf", false, crmio_pdf_exporter}
 };
 
 /*

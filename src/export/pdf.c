@@ -525,7 +525,7 @@ pdf_begin(Exporter *exporter)
 	PdfLine    *title;
 
 	pdf->document = crmio_pdf_open(exporter->context);
-	pdf->columns = palloc0(sizeof(PdfColumn) * Max(exporter->ncolumns, 1));
+	pdf->columns = palloc0(sizeof(PdfColumn) * exporter->ncolumns);
 	pdf->sample_context = AllocSetContextCreate(exporter->context, "crmio PDF sample",
 												ALLOCSET_DEFAULT_SIZES);
 	pdf->date = current_date();
@@ -549,7 +549,7 @@ pdf_row(Exporter *exporter, const Datum *values, const bool *nulls)
 
 	if (!pdf->laid_out)
 		MemoryContextSwitchTo(pdf->sample_context);
-	texts = palloc0(sizeof(char *) * Max(exporter->ncolumns, 1));
+	texts = palloc0(sizeof(char *) * exporter->ncolumns);
 	for (int i = 0; i < exporter->ncolumns; i++)
 	{
 		if (nulls[i])

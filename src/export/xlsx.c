@@ -323,7 +323,7 @@ xlsx_begin(Exporter *exporter)
 	xlsx->tmpdir = pstrdup(path);
 	get_parent_directory(xlsx->tmpdir);
 
-	xlsx->widths = palloc0(sizeof(int) * Max(exporter->ncolumns, 1));
+	xlsx->widths = palloc0(sizeof(int) * exporter->ncolumns);
 	options.tmpdir = xlsx->tmpdir;
 	xlsx->workbook = check_memory(workbook_new_opt(path, &options));
 	make_formats(xlsx);
@@ -490,10 +490,9 @@ xlsx_end(Exporter *exporter)
 	{
 		for (int i = 0; i < exporter->ncolumns; i++)
 			check(worksheet_set_column(sheet, i, i, Max(xlsx->widths[i], MIN_WIDTH) + PADDING, NULL));
-		if (exporter->ncolumns > 0)
-			check(worksheet_autofilter(sheet, 0, 0,
-									   sheet == xlsx->sheet ? xlsx->next_row - 1 : LXW_ROW_MAX - 1,
-									   exporter->ncolumns - 1));
+		check(worksheet_autofilter(sheet, 0, 0,
+								   sheet == xlsx->sheet ? xlsx->next_row - 1 : LXW_ROW_MAX - 1,
+								   exporter->ncolumns - 1));
 	}
 
 	/* this frees the workbook in any case */
