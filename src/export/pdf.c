@@ -387,7 +387,9 @@ choose_page(PdfExporter *pdf, double natural, double least)
 		if (page_width_for(pdf, Max(least, natural * SQUEEZE), pdf->size) <= PAGE_LONG)
 			return;
 	}
-	pdf->page_width = page_width_for(pdf, Max(least, natural * SQUEEZE), pdf->size);
+	pdf->page_width = page_width_for(pdf, natural * SQUEEZE, pdf->size);
+	pdf->page_width = Min(pdf->page_width, PAGE_LARGEST);
+	pdf->page_width = Max(pdf->page_width, page_width_for(pdf, least, pdf->size));
 	pdf->page_height = pdf->page_width * PAGE_SHORT / PAGE_LONG;
 	if (pdf->page_width > PAGE_LARGEST)
 		ereport(ERROR,
