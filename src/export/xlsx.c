@@ -6,10 +6,11 @@
  *
  *	  result -> row: typed cells -> spool files of the library -> zip -> sink
  *
- *	  The text of cells is made XML-safe in xlsx_text.c; see also exporter.h.
+ *	  The text of cells is made XML-safe in xlsx_text.c, and xlsx_check.c looks whether
+ *	  all of it has arrived; see also exporter.h.
  */
 #include "export/exporter.h"
-#include "export/xlsx_text.h"
+#include "export/xlsx.h"
 
 #include <float.h>
 #include <math.h>
@@ -25,9 +26,12 @@
 #include "utils/guc.h"
 #include "utils/wait_event.h"
 
-/* Widest and narrowest column, in characters of the standard font. */
-#define MAX_WIDTH 60
+/* Narrowest column, in characters of the standard font. */
 #define MIN_WIDTH 8
+
+/* Height of a line in points, and the most lines of a row that are seen at once. */
+#define LINE_HEIGHT LXW_DEF_ROW_HEIGHT
+#define MAX_LINES 20
 
 /* Room in the header for the filter's button, and beside the longest value. */
 #define BUTTON_WIDTH 4
@@ -66,9 +70,11 @@ typedef struct XlsxExporter
 	lxw_worksheet *sheet;
 	int			nsheets;
 	lxw_row_t	next_row;		/* of the sheet */
+	int			row_lines;		/* of text in the row */
 	int64		nrows;			/* of the export */
 	int			external_fds;
-	off_t		spooled;		/* bytes in the spool files of earlier sheets */
+	off_t	   *spooled;		/* by sheet: bytes of its rows, once it is complete */
+	off_t		spooled_before; /* in all sheets before this one */
 	int		   *widths;			/* of columns, in characters */
 	MemoryContextCallback release;
 
@@ -76,6 +82,7 @@ typedef struct XlsxExporter
 	lxw_format *text;
 	lxw_format *lines;			/* text that is broken into lines */
 	lxw_format *general;
+	lxw_format *boolean;
 	lxw_format *date;
 	lxw_format *timestamp;
 	lxw_format *fraction;		/* timestamp with milliseconds */
@@ -165,6 +172,9 @@ make_formats(XlsxExporter *xlsx)
 	xlsx->lines = make_format(xlsx, "@");
 	format_set_text_wrap(xlsx->lines);
 	xlsx->general = make_format(xlsx, NULL);
+
+	/* some programs show booleans as the numbers 1 and 0 unless told otherwise */
+	xlsx->boolean = make_format(xlsx, "\"TRUE\";\"TRUE\";\"FALSE\"");
 	xlsx->date = make_format(xlsx, "yyyy\\-mm\\-dd");
 	xlsx->timestamp = make_format(xlsx, "yyyy\\-mm\\-dd\\ hh:mm:ss");
 	xlsx->fraction = make_format(xlsx, "yyyy\\-mm\\-dd\\ hh:mm:ss.000");
@@ -202,7 +212,7 @@ static inline void
 widen(XlsxExporter *xlsx, int column, int width)
 {
 	if (width > xlsx->widths[column])
-		xlsx->widths[column] = Min(width, MAX_WIDTH);
+		xlsx->widths[column] = Min(width, XLSX_MAX_WIDTH);
 }
 
 /*
@@ -226,12 +236,27 @@ check_spool(XlsxExporter *xlsx)
 				 errmsg("could not write a temporary file of the spreadsheet: %m"),
 				 errhint("The rows of a spreadsheet are kept in \"%s\" until it is complete.", xlsx->tmpdir)));
 	}
-	size = xlsx->spooled + ftello(spool);
+	size = xlsx->spooled_before + ftello(spool);
 	if (temp_file_limit >= 0 && size > (off_t) temp_file_limit * 1024)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("temporary file size exceeds temp_file_limit (%dkB)", temp_file_limit),
 				 errdetail("The spreadsheet had " INT64_FORMAT " rows by then.", xlsx->nrows)));
+}
+
+/*
+ * Has the last row of the sheet written, and notes how large its rows are.
+ */
+static void
+complete_sheet(XlsxExporter *xlsx)
+{
+	off_t		size;
+
+	lxw_worksheet_write_single_row(xlsx->sheet);
+	check_spool(xlsx);
+	size = ftello(xlsx->sheet->optimize_tmpfile);
+	xlsx->spooled[xlsx->nsheets - 1] = size;
+	xlsx->spooled_before += size;
 }
 
 /*
@@ -252,8 +277,9 @@ write_text(XlsxExporter *xlsx, int column, const char *text, size_t length, lxw_
 		}
 	}
 	widen(xlsx, column, cell.width + (format == xlsx->header ? BUTTON_WIDTH : 0));
-	if ((cell.lines || cell.width > MAX_WIDTH) && format == xlsx->text)
+	if (cell.nlines > 1 && format == xlsx->text)
 		format = xlsx->lines;
+	xlsx->row_lines = Max(xlsx->row_lines, cell.nlines);
 	check(worksheet_write_string(xlsx->sheet, xlsx->next_row, column, cell.data, format));
 }
 
@@ -263,13 +289,16 @@ write_text(XlsxExporter *xlsx, int column, const char *text, size_t length, lxw_
 static void
 begin_sheet(XlsxExporter *xlsx)
 {
-	char	   *name = crmio_xlsx_sheet_name(xlsx->base.title, ++xlsx->nsheets);
+	char	   *name;
 
-	if (xlsx->sheet != NULL)
+	if (xlsx->sheet == NULL)
+		xlsx->spooled = palloc(sizeof(off_t));
+	else
 	{
-		check_spool(xlsx);
-		xlsx->spooled += ftello(xlsx->sheet->optimize_tmpfile);
+		complete_sheet(xlsx);
+		xlsx->spooled = repalloc(xlsx->spooled, sizeof(off_t) * (xlsx->nsheets + 1));
 	}
+	name = crmio_xlsx_sheet_name(xlsx->base.title, ++xlsx->nsheets);
 	if (!AcquireExternalFD())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
@@ -413,7 +442,7 @@ write_cell(XlsxExporter *xlsx, int column, Datum value)
 		case CELL_BOOLEAN:
 			widen(xlsx, column, strlen("FALSE"));
 			check(worksheet_write_boolean(xlsx->sheet, xlsx->next_row, column,
-										  DatumGetBool(value), xlsx->general));
+										  DatumGetBool(value), xlsx->boolean));
 			return;
 		case CELL_DATE:
 		case CELL_TIMESTAMP:
@@ -442,9 +471,15 @@ xlsx_row(Exporter *exporter, const Datum *values, const bool *nulls)
 
 	if (xlsx->next_row >= LXW_ROW_MAX)
 		begin_sheet(xlsx);
+	xlsx->row_lines = 1;
 	for (int i = 0; i < exporter->ncolumns; i++)
 		if (!nulls[i])
 			write_cell(xlsx, i, values[i]);
+
+	/* not every program finds the height of a row by itself */
+	if (xlsx->row_lines > 1)
+		check(worksheet_set_row(xlsx->sheet, xlsx->next_row,
+								Min(xlsx->row_lines, MAX_LINES) * LINE_HEIGHT, NULL));
 	xlsx->next_row++;
 	if (++xlsx->nrows % ROWS_PER_CHECK == 0)
 		check_spool(xlsx);
@@ -485,7 +520,7 @@ xlsx_end(Exporter *exporter)
 	lxw_worksheet *sheet;
 	lxw_error	error;
 
-	check_spool(xlsx);
+	complete_sheet(xlsx);
 	LXW_FOREACH_WORKSHEET(sheet, workbook)
 	{
 		for (int i = 0; i < exporter->ncolumns; i++)
@@ -503,7 +538,8 @@ xlsx_end(Exporter *exporter)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not complete the spreadsheet: %s", lxw_strerror(error)),
-				 errhint("It is made in \"%s\", with about three times its size in temporary files.", xlsx->tmpdir)));
+				 errhint("It is made in \"%s\", which needs room for its rows twice.", xlsx->tmpdir)));
+	crmio_xlsx_check(FilePathName(xlsx->file), xlsx->nsheets, xlsx->spooled);
 	release_workbook(xlsx);
 	send_file(xlsx);
 	FileClose(xlsx->file);

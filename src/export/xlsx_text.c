@@ -2,7 +2,7 @@
  * xlsx_text.c
  *	  Text of cells, names of sheets, and digits of numbers for xlsx.c.
  */
-#include "export/xlsx_text.h"
+#include "export/xlsx.h"
 
 #include <ctype.h>
 
@@ -11,6 +11,9 @@
 
 /* Most characters of a sheet's name. */
 #define MAX_SHEET_NAME 31
+
+/* Characters of a line that is broken: words are not as long as the line is wide. */
+#define BROKEN_WIDTH (XLSX_MAX_WIDTH - 6)
 
 /* Room for the mark at the end of a value that was cut. */
 #define MAX_MARK 64
@@ -87,6 +90,15 @@ append_escaped(StringInfo out, const char **text, const char *end)
 }
 
 /*
+ * How many lines a line of this width takes in the widest column.
+ */
+static inline int
+broken_lines(int width)
+{
+	return width <= XLSX_MAX_WIDTH ? 1 : (width + BROKEN_WIDTH - 1) / BROKEN_WIDTH;
+}
+
+/*
  * Makes a text of the database ready for a cell.  What is longer than a cell may be
  * is cut, and ends in a mark that says so.
  */
@@ -113,7 +125,7 @@ crmio_xlsx_text(XlsxText *cell, const char *text, size_t length)
 		units += append_escaped(&out, &c, end);
 		if (*start == '\n' || *start == '\r')
 		{
-			cell->lines = true;
+			cell->nlines += broken_lines(width);
 			width = 0;
 		}
 		else
@@ -121,6 +133,7 @@ crmio_xlsx_text(XlsxText *cell, const char *text, size_t length)
 				Max(pg_encoding_dsplen(PG_UTF8, start), 0);
 		cell->width = Max(cell->width, width);
 	}
+	cell->nlines += broken_lines(width);
 	if (units > XLSX_MAX_CELL)
 	{
 		cell->cut = true;
