@@ -39,6 +39,7 @@ void
 crmio_pdf_load_font(PdfDocument *document)
 {
 	const char *name;
+	size_t		length;
 	MemoryContext caller = crmio_pdf_enter(document);
 
 	document->widths = palloc(sizeof(int16) * BASIC_PLANE);
@@ -59,7 +60,12 @@ crmio_pdf_load_font(PdfDocument *document)
 				 errmsg("too many open files for font \"%s\"", crmio_pdf_font)));
 	document->has_external_fd = true;
 
-	name = HPDF_LoadTTFontFromFile(document->doc, crmio_pdf_font, HPDF_TRUE);
+	/* of a collection of fonts, the first */
+	length = strlen(crmio_pdf_font);
+	if (length > 4 && pg_strcasecmp(crmio_pdf_font + length - 4, ".ttc") == 0)
+		name = HPDF_LoadTTFontFromFile2(document->doc, crmio_pdf_font, 0, HPDF_TRUE);
+	else
+		name = HPDF_LoadTTFontFromFile(document->doc, crmio_pdf_font, HPDF_TRUE);
 	if (name == NULL)
 	{
 		if (document->error == HPDF_FAILD_TO_ALLOC_MEM)
@@ -68,7 +74,7 @@ crmio_pdf_load_font(PdfDocument *document)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("could not use font file \"%s\"", crmio_pdf_font),
 				 errdetail("libharu reports error 0x%04X.", (unsigned int) document->error),
-				 errhint("crmio.pdf_font must be a TrueType font (.ttf) that may be embedded.")));
+				 errhint("crmio.pdf_font must be a TrueType font (.ttf or .ttc) that may be embedded.")));
 	}
 	crmio_pdf_check(document, HPDF_UseUTFEncodings(document->doc));
 	crmio_pdf_check(document, HPDF_SetCurrentEncoder(document->doc, UTF8_ENCODING));

@@ -7,6 +7,7 @@
 
 #include <limits.h>
 
+#include "common/unicode_norm.h"
 #include "mb/pg_wchar.h"
 #include "nodes/pg_list.h"
 
@@ -20,15 +21,23 @@ typedef enum CharacterClass
 	CLASS_MARK					/* stays with what stands before it */
 } CharacterClass;
 
+/* Accents that stand behind their letters. */
+#define FIRST_MARK 0x0300
+#define LAST_MARK 0x036F
+
+/* Longer texts are not composed: the server's function takes four times the memory. */
+#define MAX_COMPOSED (16 * 1024 * 1024)
+
 /* A word is broken behind a soft place only if that fills so much of the line. */
 #define SOFT_SHARE 0.5
 
 /*
- * What a character is for the end of a line; utf8: its bytes.
+ * What a character is for the end of a line.
  */
 static CharacterClass
-classify(uint32 character, const char *utf8)
+classify(uint32 character)
 {
+	unsigned char utf8[MAX_MULTIBYTE_CHAR_LEN + 1] = {0};
 	int			columns;
 
 	if (character < 0x80)
@@ -37,7 +46,8 @@ classify(uint32 character, const char *utf8)
 			return CLASS_SPACE;
 		return strchr("@/-_.,;:&?=", (int) character) != NULL ? CLASS_SOFT : CLASS_OTHER;
 	}
-	columns = pg_encoding_dsplen(PG_UTF8, utf8);
+	unicode_to_utf8(character, utf8);
+	columns = pg_encoding_dsplen(PG_UTF8, (char *) utf8);
 	return columns == 0 ? CLASS_MARK : columns == 2 ? CLASS_WIDE : CLASS_OTHER;
 }
 
@@ -69,33 +79,52 @@ add_lacking(PdfDocument *document, PdfText *text, uint32 character)
 }
 
 /*
- * Takes a text of UTF-8 apart into characters that the font has.
+ * The characters of a text of UTF-8, with a zero behind them.  Letters and their accents
+ * become one, as fonts have them.
+ */
+static pg_wchar *
+decode(const char *utf8, const char *end)
+{
+	pg_wchar   *chars;
+	pg_wchar   *c;
+	bool		has_marks = false;
+
+	chars = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(pg_wchar) * (end - utf8 + 1));
+	for (c = chars; utf8 < end; c++)
+	{
+		*c = utf8_to_unicode((const unsigned char *) utf8);
+		utf8 += pg_utf_mblen((const unsigned char *) utf8);
+		has_marks |= *c >= FIRST_MARK && *c <= LAST_MARK;
+	}
+	*c = 0;
+	return has_marks && c - chars < MAX_COMPOSED ? unicode_normalize(UNICODE_NFC, chars) : chars;
+}
+
+/*
+ * Takes those characters over that the font has, and shows the others.
  */
 static void
-decode(PdfDocument *document, PdfText *text, const char *utf8, const char *end)
+take_characters(PdfDocument *document, PdfText *text, const pg_wchar *chars)
 {
-	/* most characters that one byte can give: [U+0007] */
-	size_t		room = (size_t) (end - utf8) * 8 + 1;
+	size_t		room = 1;
 
+	/* most characters that one gives: [U+10FFFF] */
+	for (const pg_wchar *c = chars; *c != 0; c++)
+		room += *c < ' ' || *c > 0x7E ? 10 : 1;
 	text->chars = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(FriBidiChar));
 	text->classes = MemoryContextAllocHuge(CurrentMemoryContext, room);
-	text->length = 0;
-	while (utf8 < end)
+	for (; *chars != 0; chars++)
 	{
-		uint32		character = utf8_to_unicode((const unsigned char *) utf8);
-		int			length = pg_utf_mblen((const unsigned char *) utf8);
-
-		if (character == '\r' && utf8 + 1 < end && utf8[1] == '\n')
+		if (*chars == '\r' && chars[1] == '\n')
 			;					/* the line feed ends the line */
-		else if (character == '\r' || character == '\n' || character == 0x2028 || character == 0x2029)
+		else if (*chars == '\r' || *chars == '\n' || *chars == 0x2028 || *chars == 0x2029)
 			add_character(text, '\n', CLASS_SPACE);
-		else if (character == '\t')
+		else if (*chars == '\t')
 			add_character(text, ' ', CLASS_SPACE);
-		else if (crmio_pdf_width(document, character) < 0)
-			add_lacking(document, text, character);
+		else if (crmio_pdf_width(document, *chars) < 0)
+			add_lacking(document, text, *chars);
 		else
-			add_character(text, character, classify(character, utf8));
-		utf8 += length;
+			add_character(text, *chars, classify(*chars));
 	}
 }
 
@@ -227,7 +256,7 @@ crmio_pdf_text(PdfDocument *document, PdfText *text, const char *source, size_t 
 	char	   *utf8 = pg_server_to_any(source, length, PG_UTF8);
 
 	memset(text, 0, sizeof(*text));
-	decode(document, text, utf8, utf8 + (utf8 == source ? length : strlen(utf8)));
+	take_characters(document, text, decode(utf8, utf8 + (utf8 == source ? length : strlen(utf8))));
 	shape(document, text);
 	measure(document, text);
 }
