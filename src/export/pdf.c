@@ -540,6 +540,23 @@ pdf_begin(Exporter *exporter)
 }
 
 /*
+ * The text of a value: as in other text files, but of a time as much as people read,
+ * without fractions of seconds and offset; the zone stands beside the date of the page.
+ */
+static char *
+cell_text(ExportColumn *column, Datum value)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if ((column->kind == CELL_TIMESTAMP || column->kind == CELL_TIMESTAMPTZ) &&
+		crmio_cell_time(column, value, &tm, &fsec) && tm.tm_year > 0 && tm.tm_year <= 9999)
+		return psprintf("%04d-%02d-%02d %02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday,
+						tm.tm_hour, tm.tm_min, tm.tm_sec);
+	return crmio_cell_text(column, value);
+}
+
+/*
  * Keeps a row until the columns can be measured, then writes it at once.
  */
 static void
@@ -556,7 +573,7 @@ pdf_row(Exporter *exporter, const Datum *values, const bool *nulls)
 	{
 		if (nulls[i])
 			continue;
-		texts[i] = crmio_cell_text(&exporter->columns[i], values[i]);
+		texts[i] = cell_text(&exporter->columns[i], values[i]);
 		pdf->sample_bytes += strlen(texts[i]);
 	}
 	if (pdf->laid_out)

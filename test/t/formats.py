@@ -332,6 +332,9 @@ def test_pdf_pages(connection):
     pages = Pages(export(connection, "SELECT 1 AS a, %s AS b, 2 AS c" % repr("\n".join(lines)).replace("'", "E'", 1), "pdf")[0])
     text = pages.squeezed("Export", "a b c")
     ok(len(pages.text) > 4 and all(squeeze(line) in text for line in lines), "a row goes over several pages")
+    times = "timestamptz '2026-05-01 12:00:00.123456+00' AS a, timestamp '0044-03-15 12:00:00.5 BC' AS b, timestamp 'infinity' AS c"
+    page = Pages(export(connection, "SELECT " + times, "pdf")[0]).text[0]
+    ok("2026-05-01 17:30:00 0044-03-15 12:00:00.5 BC infinity" in page, "times to the second, where they are in our era", page)
     same(Pages(export(connection, "SELECT 1 AS a WHERE false", "pdf")[0]).text[0].split("\n")[2:4],
          ["a", "(no rows)"], "no rows are said to be none")
 
