@@ -517,6 +517,34 @@ current_date(void)
 }
 
 /*
+ * Notes in the file what it is, by what, and from when.
+ */
+static void
+set_properties(PdfExporter *pdf)
+{
+	char	   *title = crmio_format_title(&pdf->base);
+	HPDF_Doc	doc = pdf->document->doc;
+	struct pg_tm tm;
+	fsec_t		fsec;
+	HPDF_Date	date = {.ind = 'Z'};
+	MemoryContext caller = crmio_pdf_enter(pdf->document);
+
+	check(pdf, HPDF_SetInfoAttr(doc, HPDF_INFO_TITLE, title));
+	check(pdf, HPDF_SetInfoAttr(doc, HPDF_INFO_CREATOR, "crmio"));
+	if (timestamp2tm(GetCurrentTransactionStartTimestamp(), NULL, &tm, &fsec, NULL, NULL) == 0)
+	{
+		date.year = tm.tm_year;
+		date.month = tm.tm_mon;
+		date.day = tm.tm_mday;
+		date.hour = tm.tm_hour;
+		date.minutes = tm.tm_min;
+		date.seconds = tm.tm_sec;
+		check(pdf, HPDF_SetInfoDateAttr(doc, HPDF_INFO_CREATION_DATE, date));
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+/*
  * Begins the document.
  */
 static void
@@ -524,18 +552,13 @@ pdf_begin(Exporter *exporter)
 {
 	PdfExporter *pdf = (PdfExporter *) exporter;
 	MemoryContext caller = MemoryContextSwitchTo(exporter->context);
-	PdfLine    *title;
 
 	pdf->document = crmio_pdf_open(exporter->context);
 	pdf->columns = palloc0(sizeof(PdfColumn) * exporter->ncolumns);
 	pdf->sample_context = AllocSetContextCreate(exporter->context, "crmio PDF sample",
 												ALLOCSET_DEFAULT_SIZES);
 	pdf->date = current_date();
-
-	title = crmio_pdf_title_line(pdf->document, exporter->title, INT_MAX);
-	(void) crmio_pdf_enter(pdf->document);
-	check(pdf, HPDF_SetInfoAttr(pdf->document->doc, HPDF_INFO_TITLE, title->text));
-	check(pdf, HPDF_SetInfoAttr(pdf->document->doc, HPDF_INFO_CREATOR, "crmio"));
+	set_properties(pdf);
 	MemoryContextSwitchTo(caller);
 }
 

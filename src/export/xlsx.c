@@ -18,6 +18,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type_d.h"
+#include "commands/tablespace.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgtime.h"
@@ -66,6 +67,7 @@ typedef struct XlsxExporter
 	Exporter	base;
 	File		file;			/* of the whole, made by the library */
 	char	   *tmpdir;
+	char	   *title;			/* UTF-8 */
 	lxw_workbook *workbook;		/* NULL: not there yet, or closed */
 	lxw_worksheet *sheet;
 	int			nsheets;
@@ -298,7 +300,7 @@ begin_sheet(XlsxExporter *xlsx)
 		complete_sheet(xlsx);
 		xlsx->spooled = repalloc(xlsx->spooled, sizeof(off_t) * (xlsx->nsheets + 1));
 	}
-	name = crmio_xlsx_sheet_name(xlsx->base.title, ++xlsx->nsheets);
+	name = crmio_xlsx_sheet_name(xlsx->title, ++xlsx->nsheets);
 	if (!AcquireExternalFD())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
@@ -347,6 +349,7 @@ xlsx_begin(Exporter *exporter)
 	MemoryContextRegisterResetCallback(exporter->context, &xlsx->release);
 
 	/* the server takes this file away when the transaction ends, however it ends */
+	PrepareTempTablespaces();
 	xlsx->file = OpenTemporaryFile(false);
 	path = FilePathName(xlsx->file);
 	xlsx->tmpdir = pstrdup(path);
@@ -356,7 +359,7 @@ xlsx_begin(Exporter *exporter)
 	options.tmpdir = xlsx->tmpdir;
 	xlsx->workbook = check_memory(workbook_new_opt(path, &options));
 	make_formats(xlsx);
-	properties.title = crmio_xlsx_plain(exporter->title);
+	xlsx->title = properties.title = crmio_format_title(exporter);
 	check(workbook_set_properties(xlsx->workbook, &properties));
 	begin_sheet(xlsx);
 	MemoryContextSwitchTo(caller);

@@ -24,7 +24,6 @@ typedef struct XlsxText
 
 /* xlsx_text.c */
 extern void crmio_xlsx_text(XlsxText *cell, const char *text, size_t length);
-extern char *crmio_xlsx_plain(const char *text);
 extern char *crmio_xlsx_sheet_name(const char *title, int number);
 extern int	crmio_number_digits(const char *text, int *decimals);
 

@@ -145,27 +145,12 @@ crmio_xlsx_text(XlsxText *cell, const char *text, size_t length)
 }
 
 /*
- * A title for the properties of the file: UTF-8, with blanks for control characters.
- */
-char *
-crmio_xlsx_plain(const char *text)
-{
-	char	   *utf8 = pstrdup(pg_server_to_any(text, strlen(text), PG_UTF8));
-
-	for (char *c = utf8; *c != '\0'; c++)
-		if ((unsigned char) *c < 0x20)
-			*c = ' ';
-	return utf8;
-}
-
-/*
- * The name of a sheet, from the title of the export and the sheet's number: without
- * the characters that names can't have, and short enough.
+ * The name of a sheet, from the title of the export in UTF-8 and the sheet's number:
+ * without the characters that names can't have, and short enough.
  */
 char *
 crmio_xlsx_sheet_name(const char *title, int number)
 {
-	char	   *plain = crmio_xlsx_plain(title);
 	char		suffix[16] = "";
 	StringInfoData out;
 	int			units = 0;
@@ -176,7 +161,7 @@ crmio_xlsx_sheet_name(const char *title, int number)
 	room = MAX_SHEET_NAME - strlen(suffix);
 
 	initStringInfo(&out);
-	for (const char *c = plain; *c != '\0';)
+	for (const char *c = title; *c != '\0';)
 	{
 		int			length = character_length(c);
 

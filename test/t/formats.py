@@ -277,6 +277,7 @@ class Pages:
         information = self.run(["pdfinfo", "-l", "9999", "-"], content).decode()
         self.sizes = [(float(w), float(h)) for w, h in re.findall(r"size: +([\d.]+) x ([\d.]+)", information)]
         self.title = re.search(r"^Title: +(.*)$", information, re.M)[1]
+        self.created = re.search(r"^CreationDate: +(.*)$", information, re.M)[1]
 
     @staticmethod
     def run(command, content):
@@ -308,7 +309,7 @@ def test_pdf(connection):
     pages = Pages(content)
     count = len(pages.text)
     same(notices, [], "nothing to warn of")
-    same(pages.title, "All the notes", "the file has a title")
+    same((pages.title, bool(pages.created)), ("All the notes", True), "the file has a title and a date")
     ok(count > 20 and len(pages.sizes) == count and set(pages.sizes) == {(595.276, 841.89)}, "upright pages", count)
     ok(all(f"Page {number} of {count}" in page and "All the notes" in page and "id note amount" in page
            for number, page in enumerate(pages.text, 1)), "each with title, header and number")
@@ -341,6 +342,8 @@ def test_pdf_pages(connection):
 
 def test_pdf_scripts(connection):
     """Characters that the font lacks are shown; right-to-left text is joined and in order."""
+    pages = Pages(export(connection, "SELECT 1 AS a", "pdf", {"title": "שלום " * 20000})[0])
+    same(pages.title.strip(), ("שלום " * 51).strip(), "a long title is cut, and stands in its own order")
     content, notices = export(connection, "SELECT U&'a\\4F60\\+01F600b' AS a, E'x\\007y' AS b", "pdf")
     ok("a[U+4F60][U+1F600]bx[U+0007]y" in Pages(content).squeezed("Export", "a b"), "lacking characters have their numbers")
     same(len(notices), 1, "and there is one warning")
