@@ -25,9 +25,10 @@
 #define MARGIN 36.0
 #define TITLE_SIZE 12.0
 #define SMALL_SIZE 8.0
-#define DATE_WIDTH 150.0
+#define DATE_WIDTH 150.0		/* room beside the title */
 #define TITLE_HEIGHT 24.0		/* above the table */
 #define FOOTER_HEIGHT 18.0		/* below it */
+#define LOWER_EDGE (MARGIN + FOOTER_HEIGHT)
 
 /* Beside and above the text of a cell. */
 #define PAD_X 4.0
@@ -94,15 +95,6 @@ check(PdfExporter *pdf, HPDF_STATUS status)
 {
 	if (status != HPDF_OK || pdf->document->error != HPDF_OK)
 		crmio_pdf_check(pdf->document, status);
-}
-
-/*
- * Height of the space that rows have on a page, below the header.
- */
-static double
-lower_edge(void)
-{
-	return MARGIN + FOOTER_HEIGHT;
 }
 
 /*
@@ -249,7 +241,7 @@ begin_page(PdfExporter *pdf)
 		names[i] = pdf->base.columns[i].name;
 	count = break_cells(pdf, names, cells);
 
-	/* a header of many lines must leave room for rows */
+	/* labels may be of any length, but must leave room for rows */
 	count = Min(count, (int) ((pdf->page_height / 2 - MARGIN) / pdf->line_height));
 
 	caller = crmio_pdf_enter(pdf->document);
@@ -283,7 +275,7 @@ draw_row(PdfExporter *pdf, char **texts)
 
 	while (done < count)
 	{
-		int			room = (pdf->y - lower_edge() - 2 * PAD_Y) / pdf->line_height;
+		int			room = (pdf->y - LOWER_EDGE - 2 * PAD_Y) / pdf->line_height;
 
 		if (!fresh && room < count - done)
 		{

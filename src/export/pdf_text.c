@@ -9,6 +9,7 @@
 
 #include "common/unicode_norm.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "nodes/pg_list.h"
 
 /* What a character means for the end of a line. */
@@ -361,6 +362,7 @@ crmio_pdf_lines(PdfDocument *document, PdfText *text, int width)
 			int			stop = line_end(document, text, start, end, width);
 			int			shown = stop;
 
+			CHECK_FOR_INTERRUPTS();
 			while (shown > start && text->classes[shown - 1] == CLASS_SPACE)
 				shown--;
 			lines = lappend(lines, make_line(document, text, start, shown, direction));

@@ -406,6 +406,26 @@ def test_errors(connection):
     same(failure(connection, "SELECT crm_export_file('TABLE many', 'pdf')"), None, "the session goes on")
 
 
+def test_targets(connection):
+    """On the server and in a large object the files are the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        for format, magic in (("xlsx", b"PK"), ("pdf", b"%PDF-")):
+            path = os.path.join(folder, "many." + format)
+            query = "SELECT * FROM many LIMIT 1234"
+            rows = connection.execute("SELECT crm_export_to(%s, %s, %s)", [path, query, format]).fetchone()[0]
+            with open(path, "rb") as file:
+                content = file.read()
+            loid = connection.execute("SELECT crm_export_lo(%s, %s)", [query, format]).fetchone()[0]
+            large = connection.execute("SELECT lo_get(%s), lo_unlink(%s)", [loid, loid]).fetchone()[0]
+            same(rows, 1234, f"{format} on the server: its rows")
+            ok(content.startswith(magic) and large.startswith(magic), f"{format} is one, on the server and in a large object")
+            if format == "xlsx":
+                same(Workbook(content).rows(), Workbook(large).rows(), "with the same cells")
+            else:
+                same(Pages(content).text, Pages(large).text, "with the same pages")
+
+
 def test_encoding():
     """A database that is not in UTF-8."""
     with connect("postgres") as connection:
@@ -434,6 +454,7 @@ def main():
     test_pdf_scripts(connection)
     test_pdf_limits(connection)
     test_errors(connection)
+    test_targets(connection)
     test_encoding()
     connection.close()
     finish()
