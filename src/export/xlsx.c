@@ -359,7 +359,8 @@ xlsx_begin(Exporter *exporter)
 	options.tmpdir = xlsx->tmpdir;
 	xlsx->workbook = check_memory(workbook_new_opt(path, &options));
 	make_formats(xlsx);
-	xlsx->title = properties.title = crmio_format_title(exporter);
+	xlsx->title = crmio_format_title(exporter);
+	properties.title = xlsx->title;
 	check(workbook_set_properties(xlsx->workbook, &properties));
 	begin_sheet(xlsx);
 	MemoryContextSwitchTo(caller);
