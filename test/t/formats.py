@@ -336,8 +336,8 @@ def test_pdf_pages(connection):
     times = "timestamptz '2026-05-01 12:00:00.123456+00' AS a, timestamp '0044-03-15 12:00:00.5 BC' AS b, timestamp 'infinity' AS c"
     page = Pages(export(connection, "SELECT " + times, "pdf")[0]).text[0]
     ok("2026-05-01 17:30:00 0044-03-15 12:00:00.5 BC infinity" in page, "times to the second, where they are in our era", page)
-    same(Pages(export(connection, "SELECT 1 AS a WHERE false", "pdf")[0]).text[0].split("\n")[2:4],
-         ["a", "(no rows)"], "no rows are said to be none")
+    page = Pages(export(connection, "SELECT 1 AS a WHERE false", "pdf")[0]).text[0]
+    ok(squeeze(page).endswith("a(norows)Page1of1"), "no rows are said to be none", page)
 
 
 def test_pdf_scripts(connection):
