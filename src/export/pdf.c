@@ -12,8 +12,8 @@
 
 #include <limits.h>
 
-#include "miscadmin.h"
 #include "access/xact.h"
+#include "miscadmin.h"
 #include "utils/datetime.h"
 #include "utils/memutils.h"
 

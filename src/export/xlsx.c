@@ -270,13 +270,10 @@ write_text(XlsxExporter *xlsx, int column, const char *text, size_t length, lxw_
 	XlsxText	cell;
 
 	crmio_xlsx_text(&cell, text, length);
-	if (cell.cut)
+	if (cell.cut && xlsx->ncut++ == 0)
 	{
-		if (xlsx->ncut++ == 0)
-		{
-			xlsx->cut_row = xlsx->nrows + 1;
-			xlsx->cut_column = xlsx->base.columns[column].name;
-		}
+		xlsx->cut_row = xlsx->nrows + 1;
+		xlsx->cut_column = xlsx->base.columns[column].name;
 	}
 	widen(xlsx, column, cell.width + (format == xlsx->header ? BUTTON_WIDTH : 0));
 	if (cell.nlines > 1 && format == xlsx->text)
@@ -538,6 +535,8 @@ xlsx_end(Exporter *exporter)
 	xlsx->workbook = NULL;
 	errno = 0;
 	error = workbook_close(workbook);
+	if (errno == 0)
+		errno = EIO;
 	if (error != LXW_NO_ERROR)
 		ereport(ERROR,
 				(errcode_for_file_access(),
