@@ -21,6 +21,8 @@ int			crmio_max_file_size = 1024 * 1024;
 int			crmio_max_field_size = 16 * 1024;
 int			crmio_max_background_jobs = 2;
 char	   *crmio_propagate_settings = NULL;
+char	   *crmio_pdf_font = NULL;
+int			crmio_pdf_memory = 512 * 1024;
 
 /* Only here so that triggers can ask for it; C code passes the id along. */
 static char *job_id_setting = NULL;
@@ -136,6 +138,18 @@ _PG_init(void)
 							   &crmio_propagate_settings, "",
 							   PGC_USERSET, GUC_LIST_INPUT,
 							   check_names, NULL, NULL);
+	DefineCustomStringVariable("crmio.pdf_font",
+							   "TrueType font of exports to PDF.",
+							   "The path of a .ttf file on the server.",
+							   &crmio_pdf_font, "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
+							   PGC_SUSET, 0,
+							   NULL, NULL, NULL);
+	DefineCustomIntVariable("crmio.pdf_memory",
+							"Most memory that an export to PDF may take.",
+							"A PDF is composed in memory as a whole.",
+							&crmio_pdf_memory, 512 * 1024, 8 * 1024, MAX_KILOBYTES,
+							PGC_SUSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
 	DefineCustomStringVariable("crmio.job_id",
 							   "Id of the import that is running in this session.",
 							   "Triggers read it to tell an import from an edit. It is empty outside of imports and can't be set.",

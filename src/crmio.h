@@ -31,6 +31,8 @@ extern int	crmio_max_file_size;	/* kB, 0 = no limit */
 extern int	crmio_max_field_size;	/* kB */
 extern int	crmio_max_background_jobs;
 extern char *crmio_propagate_settings;	/* names, separated by commas */
+extern char *crmio_pdf_font;	/* path of a file */
+extern int	crmio_pdf_memory;	/* kB */
 
 extern void crmio_set_locally(const char *name, const char *value);
 extern void crmio_set_job_id(int64 job_id);

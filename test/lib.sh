@@ -37,7 +37,8 @@ find_postgres() {
 	[ -x "$bindir/initdb" ] && [ -f "$pgxs" ]
 }
 
-# Names of the Debian packages that are missing. $1: further commands that must exist.
+# Names of the Debian packages that are missing. $1: further commands that must exist,
+# with their packages if these have other names: "ssconvert:gnumeric".
 missing_packages() {
 	local version command
 	if ! find_postgres; then
@@ -47,10 +48,14 @@ missing_packages() {
 		echo "postgresql-${version:-15} postgresql-server-dev-${version:-15}"
 	fi
 	for command in gcc make $1; do
-		command -v "$command" >/dev/null || echo "$command"
+		command -v "${command%:*}" >/dev/null || echo "${command#*:}"
 	done
 	[ -f /usr/include/csv.h ] || echo libcsv-dev
 	[ -f /usr/include/zip.h ] || echo libzip-dev
+	[ -f /usr/include/xlsxwriter.h ] || echo libxlsxwriter-dev
+	[ -f /usr/include/hpdf.h ] || echo libhpdf-dev
+	[ -f /usr/include/fribidi/fribidi.h ] || echo libfribidi-dev
+	[ -f /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || echo fonts-dejavu-core
 	"$python" -c 'import psycopg' 2>/dev/null || echo python3-psycopg
 	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
 }

@@ -81,7 +81,8 @@ check_server_log() {
 	count server $((bad == 0)) "$bad" 0 "$log"
 }
 
-install_packages unzip
+# independent readers of archives, spreadsheets and PDF
+install_packages "unzip ssconvert:gnumeric pdftotext:poppler-utils"
 make_work test
 clean_up_at_exit
 

@@ -135,6 +135,7 @@ typedef struct ExportFormat
 } ExportFormat;
 
 extern const ExportFormat *crmio_format_find(const char *name);
+extern char *crmio_format_title(const Exporter *exporter);
 
 extern Exporter *crmio_csv_exporter(void);
 extern Exporter *crmio_xlsx_exporter(void);

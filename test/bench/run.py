@@ -21,6 +21,7 @@ import time
 import psycopg
 
 import exports
+import formats
 import generate
 
 ROWS = int(os.environ.get("BENCH_ROWS", "1000000"))
@@ -361,6 +362,7 @@ def main():
             describe(session)
         measure_speed()
         exports.measure_speed(connect, prepare, wanted, FOLDER, ROWS, RUNS)
+        formats.measure(connect, prepare, memory_of, wanted, FOLDER, ROWS, RUNS)
     elif wanted("memory"):
         print_memory()
         exports.print_memory(connect, prepare, memory_of, FOLDER, ROWS)
