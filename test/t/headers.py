@@ -14,6 +14,7 @@ be found and has no suggestion of high or medium confidence is missed.
 Below the scores: files that are odd in other ways.
 """
 
+import copy
 import csv
 import fnmatch
 import io
@@ -89,6 +90,25 @@ class Expected:
     def best(self):
         """The mapping that a person would write down."""
         return {f"#{position}": paths[0] for position, paths in self.must.items()}
+
+    def turned(self):
+        """The same file as the other module of people: leads keep the company's name as it is,
+        contacts belong to an account. None for other modules."""
+        company = {"contacts": ["company", "account.name"], "leads": ["account.name"]}
+        other = copy.copy(self)
+        if self.module not in company:
+            return None
+        other.module = "leads" if self.module == "contacts" else "contacts"
+        other.must = {}
+        other.may = dict(self.may)
+        for position, paths in self.must.items():
+            if paths[0] in ("company", "account.name"):
+                other.must[position] = company[self.module]
+            elif paths[0] == "account.domain":
+                other.may[position] = paths
+            else:
+                other.must[position] = paths + ["account.domain"] * (paths[0] == "website")
+        return other
 
     def is_enough(self):
         """Does that fill what the module requires?"""
@@ -171,7 +191,7 @@ def score(rows, expected):
     return counts, remarks
 
 
-TABLE = "{:<42}{:>9}{:>8}{:>7}{:>7}{:>7}{:>7}{:>7}"
+TABLE = "{:<52}{:>9}{:>8}{:>7}{:>7}{:>7}{:>7}{:>7}"
 
 
 def print_heading():
@@ -219,20 +239,38 @@ def check_imports(session, title, handle, mapping, parameters, clean=True):
     ok(not (clean and bad), title + " imports", bad)
 
 
+def check_turned(session, name, content, expected):
+    """Scores a file of people as the other module of people; returns its counts."""
+    handle = upload(session, content, name + ".csv")
+    counts, remarks = score(suggest(session, handle, expected.module), expected)
+    ok(counts["wrong high"] == 0, f"{name} as {expected.module}: nothing wrong at high", "\n".join(remarks))
+    session.execute("SELECT crm_upload_drop(%s)", [handle])
+    return counts
+
+
 def check_folder(session, title, folder):
     """Scores all files of a folder, and all together."""
     total = Counter()
+    turned = Counter()
     absent = 0
     for name, content, expected in load(folder):
         if content is None:
             absent += 1
-        else:
-            total += check_file(session, name, content, expected)
+            continue
+        total += check_file(session, name, content, expected)
+        if expected.turned():
+            turned += check_turned(session, name, content, expected.turned())
     if absent:
         print(f"skip - {absent} published header lines are not here; set CRMIO_CASES to their folder")
+    check_total(title, total)
+    check_total(f"{title}, leads as contacts and contacts as leads", turned)
+
+
+def check_total(title, total):
+    """What is asked of many files together."""
     if total["columns"] == 0:
         return
-    print_counts(f"{title}, all", total)
+    print_counts(title, total)
     same(total["wrong high"], 0, f"{title}: no wrong suggestion at high")
     ok(
         total["wrong medium"] <= MOST_WRONG_MEDIUM * total["medium"],
