@@ -191,12 +191,11 @@ def score(rows, expected):
     return counts, remarks
 
 
-TABLE = "{:<52}{:>9}{:>8}{:>7}{:>7}{:>7}{:>7}{:>7}"
+TABLE = "{:<52}{:>9}{:>8}{:>7}{:>8}{:>15}{:>8}{:>5}"
 
 
 def print_heading():
-    print("note - " + TABLE.format("", "", "", "", "", "-- wr", "ong at", "--    "))
-    heading = ("file", "columns", "to map", "found", "missed", "high", "medium", "low")
+    heading = ("file", "columns", "to map", "found", "missed", "wrong at high", "medium", "low")
     print("note - " + TABLE.format(*heading))
 
 
