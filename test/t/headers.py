@@ -8,6 +8,9 @@ first line is "module NAME"; each further line is a column's position, a tab, an
   4 <tab> phone.company|phone.*        * stands for any type
   5 <tab> ?first_seen                  may be mapped to this or stay unmapped
 
+own/ and held/ are lines as other products and people write them, with a few rows; those in
+held/ were kept from the authors of the rules until the rules had been written.
+
 Every other column must stay unmapped. A suggestion is right, or wrong; a column that must
 be found and has no suggestion of high or medium confidence is missed.
 
@@ -32,6 +35,7 @@ from support import csv_text, fails, finish, fresh_database, ok, same, upload
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data", "headers")
 PUBLISHED = os.path.join(os.environ.get("CRMIO_CASES", ""), "headers")
+FOLDERS = [os.path.join(DATA, "held"), os.path.join(DATA, "own")]
 
 # What is asked of all files together
 MOST_WRONG_MEDIUM = 0.02  # of the suggestions at medium
@@ -507,7 +511,7 @@ SPELLINGS = {
 
 def test_spellings(session):
     """The same names in other spellings find the same fields, as surely."""
-    for name, content, expected in load(os.path.join(DATA, "own")):
+    for name, content, expected in itertools.chain.from_iterable(map(load, FOLDERS)):
         handle = upload(session, content)
         columns = session.execute("SELECT column_name, samples FROM crm_columns(%s)", [handle]).fetchall()
         session.execute("SELECT crm_upload_drop(%s)", [handle])
@@ -581,9 +585,8 @@ def main():
     session.execute(OWN_MODULE)
     print_heading()
     check_folder(session, "published", DATA)
-    for folder in sorted(os.listdir(DATA)):
-        if os.path.isdir(os.path.join(DATA, folder)):
-            check_folder(session, folder, os.path.join(DATA, folder))
+    for folder in FOLDERS:
+        check_folder(session, os.path.basename(folder), folder)
     test_header_only(session)
     test_one_column(session)
     test_many_columns(session)
