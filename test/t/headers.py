@@ -98,20 +98,20 @@ class Expected:
     def turned(self):
         """The same file as the other module of people: leads keep the company's name as it is,
         contacts belong to an account. None for other modules."""
-        company = {"contacts": ["company", "account.name"], "leads": ["account.name"]}
-        other = copy.copy(self)
-        if self.module not in company:
+        if self.module not in ("leads", "contacts"):
             return None
-        other.module = "leads" if self.module == "contacts" else "contacts"
-        other.must = {}
-        other.may = dict(self.may)
+        other = copy.copy(self)
+        if self.module == "contacts":
+            turned = {"account.name": ["company", "account.name"]}
+            other.module = "leads"
+        else:
+            turned = {"company": ["account.name"], "website": ["website", "account.domain"]}
+            other.module = "contacts"
+        other.must = {position: turned.get(paths[0], paths) for position, paths in self.must.items()}
+        other.may = {position: turned.get(paths[0], paths) for position, paths in self.may.items()}
         for position, paths in self.must.items():
-            if paths[0] in ("company", "account.name"):
-                other.must[position] = company[self.module]
-            elif paths[0] == "account.domain":
-                other.may[position] = paths
-            else:
-                other.must[position] = paths + ["account.domain"] * (paths[0] == "website")
+            if paths[0] == "account.domain":  # a second way to the account, beside its name
+                other.may[position] = other.must.pop(position)
         return other
 
     def is_enough(self):
@@ -498,6 +498,7 @@ def test_order_of_columns(session):
 
 def words(name):
     """The words of a column name: at blanks, punctuation and humps."""
+    name = name.replace("'", "")
     return re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name))
 
 
