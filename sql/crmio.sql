@@ -266,3 +266,150 @@ AS 'MODULE_PATHNAME', 'crm_error_csv'
 LANGUAGE C STRICT STABLE;
 COMMENT ON FUNCTION @extschema@.crm_error_csv IS
 'The rows of a job that failed, as CSV lines: header, then the original fields, then the column _error_reason. Mended and imported with the same mapping it works. job_id: from crm_progress. Errors: no such job of the caller.';
+
+--
+-- Mapping help: names by which columns find fields (src/catalog/names.c, src/import/suggest.h),
+-- and mappings that were kept (src/catalog/saved_mapping.c)
+--
+
+-- These two tables and crmio.preset are the same in every installation of a version, and
+-- upgrade scripts change them, so pg_dump leaves them alone.
+CREATE TABLE crmio.field_alias (
+	module pg_catalog.text NOT NULL,
+	field pg_catalog.text NOT NULL,
+	aliases pg_catalog.text[] NOT NULL,
+	weak pg_catalog.text[] NOT NULL DEFAULT '{}',
+	PRIMARY KEY (module, field)
+);
+COMMENT ON TABLE crmio.field_alias IS 'other names of fields in exports of other systems; module: its name, * for any, or * and what its records are; weak: names that often mean the field, but not always';
+
+CREATE TABLE crmio.name_word (
+	role pg_catalog.text NOT NULL,
+	meaning pg_catalog.text NOT NULL,
+	words pg_catalog.text[] NOT NULL,
+	PRIMARY KEY (role, meaning)
+);
+COMMENT ON TABLE crmio.name_word IS 'words with a meaning of their own in names of columns, by role';
+
+CREATE TABLE crmio.preset (
+	name pg_catalog.text PRIMARY KEY,
+	mapping pg_catalog.jsonb NOT NULL
+);
+COMMENT ON TABLE crmio.preset IS 'shipped mappings for exports of other systems';
+
+CREATE TABLE crmio.saved_mapping (
+	name pg_catalog.text NOT NULL,
+	owner pg_catalog.name NOT NULL,
+	mapping pg_catalog.jsonb NOT NULL,
+	saved_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	PRIMARY KEY (name, owner)
+);
+COMMENT ON TABLE crmio.saved_mapping IS 'mappings that roles keep under a name';
+
+SELECT pg_catalog.pg_extension_config_dump('crmio.saved_mapping', '');
+
+-- Names are compared without case, punctuation, accents and plural endings, so they are
+-- listed once, in ASCII.
+INSERT INTO crmio.field_alias (module, field, aliases, weak) VALUES
+('*', 'email', '{E-mail,Email Address,Mail,Mail Address,Email ID,E-Mail-Adresse,Mailadresse,Courriel,Adresse email,Adresse mail,Adresse de messagerie,Adresse electronique,Correo,Correo electronico,Direccion de correo,Direccion de correo electronico,Direccion de email,Endereco de email,Indirizzo email,Posta elettronica}', '{}'),
+('*', 'phone', '{Phone Number,Phone No,Telephone,Telephone Number,Telephone No,Tel,Tel No,Tel Nr,Tel Number,Contact Number,Contact Phone Number,Telefon,Telefonnummer,Telefonnr,Rufnummer,Fon,Numero de telephone,Telefono,Numero de telefono,Telefone,Numero de telefone,Numero telefonico,Numero di telefono}', '{}'),
+('*', 'phone.mobile', '{Mobile,Mobile Number,Mobile No,Mobil,Mobilnummer,Cell,Cell Number,Cell No,Handy,Handynummer,Handynr,Natel,GSM,Movil,Numero de movil,Celular,Numero de celular,Telemovel,Portable,Numero de portable,Cellulare}', '{}'),
+('*', 'phone.work', '{Work Direct Phone,Work Number,Direct Line,Direct Dial,Direct Number,Office Number,Durchwahl,Ligne directe}', '{}'),
+('*', 'phone.home', '{Home Number,Landline,Festnetz,Festnetznummer,Telephone fixe,Telefono fijo,Telefone fixo}', '{}'),
+('*', 'phone.fax', '{Fax,Fax Number,Fax No,Fax Phone,Business Fax,Work Fax,Office Fax,Company Fax,Telefax,Faxnummer,Facsimile,Telecopie,Numero de fax}', '{}'),
+('*', 'website', '{Web Site,Website URL,Website Address,Web Address,Web Page,Web,URL,Homepage,Home Page,WWW,Webseite,Internetseite,Site web,Site internet,Sitio web,Pagina web,Pagina de internet,Site da web,Sito web}', '{Internet,Site}'),
+('*', 'first_name', '{Given Name,Forename,FName,Vorname,Prenom,Nombre de pila,Primer nombre,Primeiro nome,Nome proprio}', '{First,Christian Name}'),
+('*', 'last_name', '{Surname,Family Name,LName,Nachname,Familienname,Zuname,Nom de famille,Apellido,Sobrenome,Apelido,Ultimo nome,Cognome}', '{Last}'),
+('*', 'company', '{Company Name,Organization,Organization Name,Organisation,Organisation Name,Employer,Employer Name,Business Name,Associated Company,Firma,Firmenname,Unternehmen,Unternehmensname,Arbeitgeber,Entreprise,Nom de l''entreprise,Societe,Nom de la societe,Raison sociale,Empresa,Nombre de la empresa,Nombre de empresa,Nome da empresa,Compania,Nombre de la compania,Razon social,Razao social,Organizacion,Organizacao,Azienda}', '{Business,Firm}'),
+('*', 'industry', '{Sector,Industry Sector,Branche,Industrie,Secteur,Secteur d''activite,Industria,Setor,Ramo de atividade,Settore}', '{Vertical,Line of Business}'),
+('*', 'owner', '{Owner Name,Record Owner,Assigned To,Assigned User,Sales Rep,Sales Representative,Salesperson,Account Manager,Besitzer,Eigentumer,Eigentuemer,Kundenbetreuer,Betreuer,Bearbeiter,Zustandig,Zustaendig,Verantwortlicher,Proprietaire,Responsable,Propietario,Asignado a,Proprietario,Responsavel,Atribuido a}', '{}'),
+('*', 'notes', '{Note,Comment,Remark,Description,Memo,Notiz,Bemerkung,Kommentar,Anmerkung,Beschreibung,Remarque,Commentaire,Nota,Comentario,Observacion,Observaciones,Observacao,Observacoes,Descripcion,Descricao,Descrizione}', '{Background,Bio,Message}'),
+('*person', 'first_name', '{Contact First Name}', '{}'),
+('*person', 'name', '{Full Name,Display Name,Contact Name,Contact Person,Lead Name,Person Name,Customer Name,Client Name,Nom,Nom complet,Nom et prenom,Nombre,Nombre completo,Nombre y apellidos,Nome,Nome completo,Vor- und Nachname,Vollstandiger Name,Ansprechpartner,Kontaktperson,Kontaktname}', '{Contact,Customer,Client,Kontakt,Contacto,Contato}'),
+('*person', 'job_title', '{Title,Job,Position,Job Position,Job Role,Designation,Organization Title,Company Title,Jobtitel,Funktion,Berufsbezeichnung,Stellenbezeichnung,Stelle,Poste,Fonction,Titre du poste,Intitule du poste,Puesto,Titulo del puesto,Cargo}', '{Role,Function,Occupation,Profession,Headline,Beruf}'),
+('*person', 'source', '{Lead Source,Source Channel,Contact Source,Original Source,Acquisition Source,Referral Source,Quelle,Leadquelle,Herkunft,Origine,Fuente,Fuente de posible cliente,Origen,Fonte,Origem,Origem do lead}', '{Origin,UTM Source}'),
+('*person', 'status', '{Lead Status,Contact Status,Leadstatus,Statut,Estado del contacto,Estatus,Situacao}', '{Stage,Lead Stage,Contact Stage}'),
+('*person', 'owner', '{Lead Owner,Contact Owner}', '{}'),
+('*person', 'website', '{}', '{Company Website,Company URL,Organization Website,Account Website,Firmenwebsite}'),
+('*person', 'first_seen', '{First Seen At,First Seen On,First Seen Date,First Visit,First Visit Date}', '{}'),
+('*person', 'last_seen', '{Last Seen At,Last Seen On,Last Seen Date,Last Visit,Last Visit Date}', '{}'),
+('contacts', 'account.name', '{Company,Company Name,Organization,Organization Name,Organisation,Organisation Name,Employer,Employer Name,Business Name,Associated Company,Parent Account,Firma,Firmenname,Unternehmen,Unternehmensname,Arbeitgeber,Entreprise,Nom de l''entreprise,Nom du compte,Compte,Societe,Nom de la societe,Raison sociale,Empresa,Nombre de la empresa,Nombre de empresa,Nombre de cuenta,Nombre de la cuenta,Nome da empresa,Nome da conta,Compania,Nombre de la compania,Razon social,Razao social,Organizacion,Organizacao,Azienda}', '{Business,Firm}'),
+('contacts', 'account.domain', '{Company Domain Name,Company Domain,Account Domain Name}', '{Company Website,Company URL,Account Website,Organization Website,Email Domain}'),
+('*company', 'name', '{Account Name,Account,Company Name,Company,Organization,Organization Name,Organisation,Organisation Name,Business Name,Customer Name,Client Name,Firma,Firmenname,Unternehmen,Unternehmensname,Kundenname,Entreprise,Nom,Nom de l''entreprise,Nom du compte,Societe,Nom de la societe,Raison sociale,Empresa,Nombre,Nombre de la empresa,Nombre de empresa,Nombre de cuenta,Nombre de la cuenta,Nome,Nome da empresa,Nome da conta,Compania,Nombre de la compania,Razon social,Razao social,Organizacion,Organizacao,Azienda}', '{Customer,Client,Business,Firm,Kunde}'),
+('*company', 'domain', '{Domain Name,Account Domain,Company Domain,Company Domain Name,Email Domain,Website Domain,Domaine,Dominio}', '{}'),
+('*company', 'employees', '{Number of Employees,No of Employees,Num Employees,Employee Count,Total Employees,Headcount,Head Count,Company Size,Mitarbeiter,Mitarbeiterzahl,Mitarbeiteranzahl,Anzahl Mitarbeiter,Anzahl der Mitarbeiter,Beschaftigte,Effectif,Nombre d''employes,Nombre de salaries,Empleados,Numero de empleados,Funcionarios,Numero de funcionarios}', '{Size,Staff}'),
+('*company', 'mrr', '{Monthly Recurring Revenue,Monthly Revenue,Recurring Revenue per Month,Ingresos mensuales,Receita mensal,Revenu mensuel recurrent}', '{}'),
+('*company', 'renewal_date', '{Renewal,Contract Renewal,Contract Renewal Date,Subscription Renewal Date,Next Renewal,Next Renewal Date,Renews On,Verlangerungsdatum,Date de renouvellement,Fecha de renovacion,Data de renovacao}', '{Contract End Date}'),
+('*company', 'lifecycle_stage', '{Lifecycle,Account Stage,Company Stage,Customer Stage,Stage,Account Status}', '{Status}'),
+('*company', 'description', '{About,About Us,Company Description}', '{}'),
+('*company', 'owner', '{Account Owner,Company Owner}', '{}'),
+('*ticket', 'title', '{Subject,Ticket Name,Ticket Title,Ticket Subject,Case Subject,Summary,Betreff,Titel,Thema,Objet,Sujet,Titre,Asunto,Titulo,Assunto}', '{Name,Issue,Headline}'),
+('*ticket', 'description', '{Body,Details,Message,Content,Ticket Description,Case Description,Nachricht,Inhalt,Mensaje,Mensagem}', '{Question,Problem}'),
+('*ticket', 'status', '{Ticket Status,Case Status,State,Statut,Estado,Zustand}', '{}'),
+('*ticket', 'priority', '{Ticket Priority,Case Priority,Urgency,Prioritat,Prioritaet,Dringlichkeit,Priorite,Prioridad,Prioridade}', '{Severity,Importance}'),
+('*ticket', 'assigned_to', '{Assignee,Owner,Agent,Assigned Agent,Ticket Owner,Case Owner}', '{}'),
+('*ticket', 'customer.email', '{Contact Email,Requester Email,Requester,Reporter Email,Reporter,Submitter Email,Customer,Contact,Email,Email Address,E-Mail-Adresse,Correo electronico}', '{From,Sender,Submitter}');
+
+INSERT INTO crmio.name_word (role, meaning, words) VALUES
+('entity', 'person', '{person,people,contact,lead,customer,client,user,member,subscriber,attendee,guest,buyer,applicant,candidate,donor,participant,prospect,recipient,registrant,visitor,kontakt,kunde,interessent,teilnehmer,mitglied,personne,contacto,persona,cliente,contato,pessoa}'),
+('entity', 'company', '{company,organization,organisation,account,firm,firma,unternehmen,entreprise,societe,compte,empresa,compania,organizacion,cuenta,organizacao,conta}'),
+('entity', 'ticket', '{ticket,case,issue,incident,request}'),
+('entity', 'deal', '{deal,opportunity,quote,geschaft,oportunidad,negocio}'),
+('entity', 'activity', '{activity,task,meeting,appointment,event,call}'),
+('entity', 'note', '{note}'),
+('entity', 'product', '{product,item,sku}'),
+('entity', 'order', '{order,invoice,payment,subscription,card,transaction}'),
+('entity', 'campaign', '{campaign}'),
+('entity', 'file', '{file,attachment,document}'),
+('type', 'mobile', '{mobile,mobil,cell,cellular,handy,movil,celular,portable,telemovel,gsm,smartphone,cellulare}'),
+('type', 'work', '{work,business,office,professional,direct,desk,geschaftlich,geschaeftlich,geschafts,dienstlich,dienst,beruflich,buro,buero,arbeit,travail,bureau,professionnel,trabajo,oficina,profesional,laboral,trabalho,escritorio,comercial,profissional,lavoro}'),
+('type', 'home', '{home,house,private,privat,personal,residential,wohnung,domicile,prive,personnel,casa,particular,residencial,pessoal}'),
+('type', 'fax', '{fax}'),
+('type', 'other', '{other,secondary,second,alternate,alternative,alt,additional,andere,sonstige,weitere,zweite,autre,secondaire,otro,otra,secundario,outro,outra,altro}'),
+('type', 'billing', '{billing,bill to,invoice,invoicing,rechnung,rechnungs,facturation,facturacion,faturamento,cobranca,fatturazione}'),
+('type', 'shipping', '{shipping,ship to,delivery,liefer,lieferung,lieferungs,versand,livraison,envio,entrega,spedizione}'),
+('type', 'mailing', '{mailing,postal,correspondence}'),
+('type', 'company', '{company,corporate,organization,organisation,headquarter,hq,firma,firmen,entreprise,empresa}'),
+('part', 'street', '{street,street 1,street line 1,street address,street address 1,street address line 1,address 1,address line 1,address line,line 1,strasse,strasse 1,str,strasse hausnummer,strasse nr,strasse und hausnummer,strasse und nr,rue,adresse 1,adresse ligne 1,calle,calle y numero,direccion 1,rua,logradouro,endereco 1,via}'),
+('part', 'street2', '{street2,street 2,street line 2,street address 2,street address line 2,address 2,address line 2,line 2,extended address,apartment,apt,suite,apartment suite,strasse 2,adresszusatz,adresse 2,adresse ligne 2,complement d''adresse,direccion 2,complemento,endereco 2}'),
+('part', 'city', '{city,town,city town,town city,locality,suburb,municipality,stadt,ort,wohnort,ville,localite,ciudad,localidad,poblacion,municipio,cidade,citta,plaats}'),
+('part', 'state', '{state,province,region,county,state province,state region,state county,province state,region state,province region,state province region,state or province,prefecture,bundesland,kanton,canton,etat,estado,provincia,comunidad autonoma,uf,regione}'),
+('part', 'postal_code', '{postal_code,postal code,postal,postcode,post code,zip,zip code,zip postal code,zip postcode,postal zip,postal zip code,postal code zip,plz,postleitzahl,code postal,cp,codigo postal,cep,codice postale,cap,postnummer,postnr}'),
+('part', 'country', '{country,country region,country name,country territory,nation,land,staat,pays,pais,paese}'),
+('address', 'address', '{address,addr,adress,adresse,anschrift,direccion,domicilio,endereco,indirizzo}'),
+('noise', 'noise', '{primary,main,principal,default,current,preferred,value,property,hs,required,optional,my,your,their,haupt}'),
+('stop', 'stop', '{the,a,an,of,for,to,in,on,at,and,or,der,die,das,den,dem,des,von,vom,und,le,la,les,l,d,de,du,et,el,los,las,del,y,o,e,da,do,dos,das,di,della}'),
+('ordinal', '1', '{first,erste,primer,primero,premier,primeiro}'),
+('ordinal', '3', '{third,tertiary,dritte,tercero,troisieme,terceiro}'),
+('not', 'an identifier of the other system', '{id,guid,uuid,uid,euid,leid,key,hash,md5,sha1,sha256,checksum,token,password,gclid,fbclid,ip,cookie,kennung}'),
+('not', 'a stamp that the other system set', '{create,created,creation,creator,modified,modification,modstamp,update,updated,changed,added,imported,deleted,synced,registered,timestamp,erstellt,erstelldatum,erstellungsdatum,geandert,anderungsdatum,cree,creation,modifie,creado,creacion,modificado,actualizado,criado,criacao,atualizado}'),
+('not', 'a consent or opt-out', '{opt,optin,optout,opted,subscribe,subscribed,unsubscribe,unsubscribed,consent,consented,permission,bounce,bounced,gdpr,dsgvo,rgpd,accept,accepted,allow,do not,dont,donotcall,donotemail,einwilligung,abgemeldet,consentement,consentimiento,consentimento,delinquent,suppressed}'),
+('not', 'a name as it is spoken', '{yomi,phonetic,furigana,kana,pronunciation}'),
+('not', 'a profile elsewhere', '{linkedin,facebook,twitter,instagram,xing,youtube,github,tiktok,pinterest,skype,snapchat,telegram}'),
+('not', 'a picture', '{photo,avatar,image,picture,logo,foto,bild,thumbnail}'),
+('not', 'about another person', '{assistant,manager,spouse,supervisor,referrer,referred,referral,report to,emergency,parent,guardian,assistent,vorgesetzter,assistente}'),
+('not', 'a title of the record itself', '{lead title}'),
+('not', 'a place in the company', '{department,division,abteilung,departement,departamento}'),
+('not', 'a place on the map', '{latitude,longitude,lat,lng,lon,geocode,coordinates}'),
+('not_first', 'a yes or no', '{is,has,have,was,ist,hat}'),
+('not_last', 'about a value, not one', '{label,type,typ,kind,verified,valid,confidence,score,rank,count,bounce,flag,lists,domain check}'),
+('not_last', 'who did something', '{by}'),
+('honorific', 'honorific', '{mr,mrs,ms,miss,mx,mister,sir,madam,dr,doctor,prof,professor,herr,frau,m,mme,mlle,monsieur,madame,sr,sra,srta,senor,senora,don,dona,sig,ing}');
+
+CREATE FUNCTION @extschema@.crm_suggest_mapping(
+	file pg_catalog.text, module pg_catalog.text, options pg_catalog.jsonb DEFAULT '{}',
+	OUT "position" pg_catalog.int4, OUT column_name pg_catalog.text, OUT field pg_catalog.text,
+	OUT confidence pg_catalog.text, OUT reason pg_catalog.text, OUT samples pg_catalog.text[])
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'crm_suggest_mapping'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_suggest_mapping IS
+'Suggests a field for each column of a file, by its name and its values in the first 1,000 rows. file: a server path, lo:OID or upload:ID; module: its name; options: encoding, delimiter, quote, header_row. One row per column: position, name, field path and confidence (high, medium, low; both NULL if none fits), the reason, up to 5 values. No field comes twice. Errors: as crm_columns, unknown module.';
+
+CREATE FUNCTION @extschema@.crm_mapping(
+	file pg_catalog.text, module pg_catalog.text, options pg_catalog.jsonb DEFAULT '{}')
+RETURNS pg_catalog.jsonb
+AS 'MODULE_PATHNAME', 'crm_mapping'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_mapping IS
+'The suggestions of high and medium confidence as a mapping for crm_import, to edit and pass on; other columns are null in it. file, module, options: as crm_suggest_mapping; the options come along. Errors: the same.';

@@ -8,8 +8,10 @@
 
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "import/import.h"
+#include "import/suggest.h"
 
 /*
  * resolve_path
@@ -163,87 +165,65 @@ map_given_columns(ImportPlan *plan, const Reader *reader)
 }
 
 /*
- * is_free
- *		Does no input yet fill (a part of) what a path fills?
+ * paths_of_inputs
+ *		What is filled already, as a List of char *.
  */
-static bool
-is_free(const ImportPlan *plan, const FieldPath *path)
+static List *
+paths_of_inputs(const ImportPlan *plan)
 {
+	List	   *paths = NIL;
 	ListCell   *lc;
 
 	foreach(lc, plan->inputs)
-	{
-		FieldPath  *other = ((Input *) lfirst(lc))->path;
-
-		if (strcmp(other->text, path->text) == 0)
-			return false;
-		if (path->part == PATH_NAME &&
-			(other->field == path->first_name || other->field == path->last_name))
-			return false;
-	}
-	return true;
+		paths = lappend(paths, ((Input *) lfirst(lc))->path->text);
+	return paths;
 }
 
 /*
- * is_better
- *		Two columns for one field path: the one whose name says it more directly has it,
- *		or else the first.  A full name gives way to its parts.
- */
-static bool
-is_better(FieldPath *const *paths, int i, int other)
-{
-	FieldPath  *path = paths[i];
-	FieldPath  *rival = paths[other];
-
-	if (rival == NULL || i == other)
-		return false;
-	if (path->part == PATH_NAME && rival->part != PATH_NAME)
-		return rival->field == path->first_name || rival->field == path->last_name;
-	if (strcmp(path->text, rival->text) != 0)
-		return false;
-	return rival->rank < path->rank || (rival->rank == path->rank && other < i);
-}
-
-/*
- * map_columns_by_name
- *		Without "columns": those whose name is a field's name, label or alias.  A NOTICE
- *		says what was mapped.
+ * map_suggested_columns
+ *		Without "columns": those that map with high or medium confidence.  A NOTICE says
+ *		what was mapped.
  */
 static void
-map_columns_by_name(ImportPlan *plan, const Reader *reader)
+map_suggested_columns(ImportPlan *plan, Reader *reader)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "crmio suggestions",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Suggestions *suggestions = crmio_suggest(plan->module, reader, &plan->mapping->reader,
+											 paths_of_inputs(plan));
 	List	   *mapped = NIL;
 	List	   *skipped = NIL;
-	FieldPath **paths = palloc0(sizeof(FieldPath *) * Max(reader->ncolumns, 1));
 
-	for (int i = 0; i < reader->ncolumns; i++)
-	{
-		if (i != reader->error_reason_column)
-			paths[i] = crmio_path_by_name(plan->module, reader->column_names[i]);
-	}
 	for (int i = 0; i < reader->ncolumns; i++)
 	{
 		char	   *name = reader->column_names[i];
+		Suggestion *suggestion = &suggestions->columns[i];
 		Input		source = {.column = i,.column_name = name};
-		FieldPath  *path = paths[i];
-		bool		taken = path != NULL && !is_free(plan, path);
 
 		if (i == reader->error_reason_column)
 			continue;
-		for (int other = 0; path != NULL && other < reader->ncolumns && !taken; other++)
-			taken = is_better(paths, i, other);
-		if (path == NULL || taken)
+		if (suggestion->confidence < CONFIDENCE_MEDIUM)
 		{
 			skipped = lappend(skipped, quote_literal_cstr(name));
 			continue;
 		}
-		add_input(plan, path, &source, NAME_WHOLE);
-		mapped = lappend(mapped, psprintf("%s to %s", quote_literal_cstr(name), path->text));
+		MemoryContextSwitchTo(old);
+		add_input(plan, resolve_path(plan->module, suggestion->path->text, NULL), &source,
+				  NAME_WHOLE);
+		MemoryContextSwitchTo(context);
+		mapped = lappend(mapped, psprintf("%s to %s%s", quote_literal_cstr(name),
+										  suggestion->path->text,
+										  suggestion->confidence == CONFIDENCE_MEDIUM ? " (probably)" : ""));
 	}
 	if (mapped != NIL || skipped != NIL)
 		ereport(NOTICE,
 				(errmsg("columns mapped by name: %s", mapped ? crmio_join(mapped, ", ") : "none"),
-				 skipped ? errdetail("Skipped: %s.", crmio_join(skipped, ", ")) : 0));
+				 skipped ? errdetail("Skipped: %s.", crmio_join(skipped, ", ")) : 0,
+				 mapped == NIL && suggestions->hint ?
+				 errhint("The file may be odd: %s.  %s", suggestions->notice, suggestions->hint) : 0));
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }
 
 /*
@@ -347,7 +327,7 @@ crmio_plan_create(MemoryContext context, Mapping *mapping, Module *module,
 		/* a static value wins over a column that would map by its name */
 		map_statics(plan);
 		nmapped = -plan->ninputs;
-		map_columns_by_name(plan, reader);
+		map_suggested_columns(plan, reader);
 		nmapped += plan->ninputs;
 	}
 	if (nmapped == 0)

@@ -1,0 +1,520 @@
+/*
+ * suggest_dictionary.c
+ *	  All names by which the fields of a module go: their own names and labels, the
+ *	  aliases that its registration gives, the shipped aliases, and paths spelled in
+ *	  words ("Account Domain"); and the words that mean something by themselves.
+ *
+ * Names of a type and a field ("Mobile Phone") are not listed but put together when
+ * they are looked for, in suggest_names.c.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "utils/varlena.h"
+
+#include "import/suggest.h"
+
+/* How many names a module has, more or less: a hint for the tables. */
+#define NAMES_EXPECTED 1024
+
+/*
+ * A misspelled word must be this long for one letter to be wrong in it, and this long
+ * for two; two letters that changed places do in a shorter one.  Short words are too
+ * often other words: a stage is no state.
+ */
+#define TYPO_LENGTH_1		6
+#define TYPO_LENGTH_2		10
+#define TYPO_LENGTH_SWAP	5
+#define TYPO_LENGTH_MAX		60
+#define TYPO_DISTANCE_MAX	2
+
+/* An entry of one of the tables; the key is the text, not the pointer. */
+typedef struct TextEntry
+{
+	const char *text;
+	void	   *value;
+} TextEntry;
+
+static const char *const role_names[] = {
+	[WORD_ENTITY] = "entity",
+	[WORD_TYPE] = "type",
+	[WORD_PART] = "part",
+	[WORD_ADDRESS] = "address",
+	[WORD_NOISE] = "noise",
+	[WORD_STOP] = "stop",
+	[WORD_ORDINAL] = "ordinal",
+	[WORD_NOT] = "not",
+	[WORD_NOT_FIRST] = "not_first",
+	[WORD_NOT_LAST] = "not_last",
+	[WORD_HONORIFIC] = "honorific",
+};
+
+StaticAssertDecl(lengthof(role_names) == WORD_ROLES, "role_names must follow WordRole");
+
+static uint32
+text_hash(const void *key, Size keysize)
+{
+	const char *text = *(const char *const *) key;
+
+	return DatumGetUInt32(hash_any((const unsigned char *) text, strlen(text)));
+}
+
+static int
+text_match(const void *key1, const void *key2, Size keysize)
+{
+	return strcmp(*(const char *const *) key1, *(const char *const *) key2);
+}
+
+static HTAB *
+text_table(const char *name)
+{
+	HASHCTL		ctl = {.keysize = sizeof(char *),.entrysize = sizeof(TextEntry),
+		.hash = text_hash,.match = text_match,.hcxt = CurrentMemoryContext};
+
+	return hash_create(name, NAMES_EXPECTED, &ctl,
+					   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+}
+
+static void *
+table_get(HTAB *table, const char *text)
+{
+	TextEntry  *entry = hash_search(table, &text, HASH_FIND, NULL);
+
+	return entry ? entry->value : NULL;
+}
+
+/*
+ * The place for a text's value, NULL at first.
+ */
+static void **
+table_put(HTAB *table, const char *text)
+{
+	bool		found;
+	TextEntry  *entry = hash_search(table, &text, HASH_ENTER, &found);
+
+	if (!found)
+		entry->value = NULL;
+	return &entry->value;
+}
+
+/*
+ * Does a path meet one of the module's requirements?
+ */
+static bool
+is_required(const Module *module, const FieldPath *path)
+{
+	ListCell   *lc;
+	ListCell   *name;
+
+	foreach(lc, module->required)
+	{
+		foreach(name, (List *) lfirst(lc))
+		{
+			if (crmio_path_meets(path, lfirst(name)))
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * The target of a field path; NULL if the module has no such path.
+ */
+NameTarget *
+crmio_dictionary_target(Dictionary *dictionary, const char *text)
+{
+	char	   *problem;
+	char	   *hint;
+	FieldPath  *path = crmio_path_resolve(dictionary->module, text, &problem, &hint);
+	NameTarget *target;
+	ListCell   *lc;
+
+	if (path == NULL)
+		return NULL;
+	foreach(lc, dictionary->targets)
+	{
+		target = lfirst(lc);
+		if (strcmp(target->path->text, path->text) == 0)
+			return target;
+	}
+	target = palloc0(sizeof(NameTarget));
+	target->path = path;
+	target->index = list_length(dictionary->targets);
+	target->required = is_required(dictionary->module, path);
+	dictionary->targets = lappend(dictionary->targets, target);
+	return target;
+}
+
+/*
+ * Adds an entry to one of the tables, unless the name is there with a better one of
+ * the same target.
+ */
+static void
+put_entry(HTAB *table, const char *text, const NameEntry *new)
+{
+	void	  **list = table_put(table, text);
+	NameEntry  *entry;
+
+	for (entry = *list; entry != NULL; entry = entry->next)
+	{
+		if (entry->target == new->target)
+		{
+			if (new->tier > entry->tier)
+			{
+				entry->tier = new->tier;
+				entry->weak = new->weak;
+				entry->spelled = new->spelled;
+			}
+			return;
+		}
+	}
+	entry = palloc(sizeof(NameEntry));
+	*entry = *new;
+	entry->next = *list;
+	*list = entry;
+}
+
+/*
+ * Adds a name of a field path.
+ */
+static void
+add_name(Dictionary *dictionary, const char *name, NameTarget *target, NameTier tier, bool weak)
+{
+	NameEntry	entry = {.target = target,.tier = tier,.weak = weak};
+	NameTokens	words;
+
+	crmio_name_tokens(name, &words);
+	if (target == NULL || words.count == 0)
+		return;
+	entry.spelled = unconstify(char *, name);
+	put_entry(dictionary->by_key, crmio_tokens_key(&words), &entry);
+	if (words.count > 1)
+		put_entry(dictionary->by_set, crmio_tokens_set(&words), &entry);
+	(void) table_put(dictionary->by_word, crmio_tokens_key(&words));
+	for (int i = 0; i < words.count; i++)
+		(void) table_put(dictionary->by_word, words.words[i]);
+}
+
+/*
+ * Reads the words that have a meaning.
+ */
+static void
+add_words(Dictionary *dictionary, List *rows)
+{
+	ListCell   *lc;
+	ListCell   *word;
+
+	for (int role = 0; role < WORD_ROLES; role++)
+		dictionary->meanings[role] = text_table("crmio words");
+	foreach(lc, rows)
+	{
+		NameWords  *row = lfirst(lc);
+		int			role = 0;
+
+		while (role < WORD_ROLES && strcmp(role_names[role], row->role) != 0)
+			role++;
+		if (role == WORD_ROLES)
+			elog(ERROR, "unknown role \"%s\" in table %s.name_word", row->role, CRMIO_SCHEMA);
+		foreach(word, row->words)
+		{
+			MeaningfulWord *new = palloc(sizeof(MeaningfulWord));
+			NameTokens	words;
+
+			crmio_name_tokens(lfirst(word), &words);
+			new->key = crmio_tokens_key(&words);
+			new->length = strlen(new->key);
+			new->meaning = row->meaning;
+			if (new->length == 0)
+				continue;
+			dictionary->words[role] = lappend(dictionary->words[role], new);
+			*table_put(dictionary->meanings[role], new->key) = new;
+			for (int i = 0; i < words.count; i++)
+				(void) table_put(dictionary->by_word, words.words[i]);
+		}
+	}
+}
+
+/*
+ * The meaning of a word in a role, or NULL.
+ */
+const char *
+crmio_word_meaning(const Dictionary *dictionary, WordRole role, const char *word)
+{
+	MeaningfulWord *found = table_get(dictionary->meanings[role], word);
+
+	return found ? found->meaning : NULL;
+}
+
+/*
+ * "Account Domain", and for a module of companies "Organization Domain" too: a
+ * reference by the fields that find its records.
+ */
+static void
+add_reference(Dictionary *dictionary, const Field *field, List *words)
+{
+	NameTarget *bare = crmio_dictionary_target(dictionary, field->name);
+	const Module *ref = bare ? bare->path->ref : NULL;
+	const char *entity;
+	ListCell   *lc;
+	ListCell   *word;
+
+	if (ref == NULL)
+		return;
+	entity = crmio_module_entity(ref, words);
+	foreach(lc, list_append_unique_ptr(list_copy(ref->lookup), ref->display))
+	{
+		Field	   *lookup = lfirst(lc) ? crmio_module_field(ref, lfirst(lc)) : NULL;
+		NameTarget *target;
+
+		if (lookup == NULL)
+			continue;
+		target = crmio_dictionary_target(dictionary, psprintf("%s.%s", field->name, lookup->name));
+		add_name(dictionary, psprintf("%s %s", field->name, lookup->name), target, TIER_PATH, false);
+		add_name(dictionary, psprintf("%s %s", field->label, lookup->name), target, TIER_PATH, false);
+		add_name(dictionary, psprintf("%s %s", field->name, lookup->label), target, TIER_PATH, false);
+		foreach(word, dictionary->words[WORD_ENTITY])
+		{
+			MeaningfulWord *of = lfirst(word);
+
+			if (entity != NULL && strcmp(of->meaning, entity) == 0)
+				add_name(dictionary, psprintf("%s %s", of->key, lookup->name), target,
+						 TIER_COMPOSED, false);
+		}
+	}
+}
+
+/*
+ * A field's own names.  An address is mapped by its parts, other data by its key.
+ */
+static void
+add_field(Dictionary *dictionary, Field *field, List *words)
+{
+	NameTarget *target;
+	bool		reference = field->storage == STORAGE_SCALAR && field->kind == KIND_REFERENCE;
+	ListCell   *lc;
+
+	if (field->storage == STORAGE_CUSTOM)
+		return;
+	if (field->storage == STORAGE_ADDRESS)
+	{
+		dictionary->addresses = lappend(dictionary->addresses, field);
+		return;
+	}
+	target = crmio_dictionary_target(dictionary, field->name);
+	if (target == NULL)
+		return;
+	add_name(dictionary, field->name, target, reference ? TIER_BARE : TIER_NAME, false);
+	add_name(dictionary, field->label, target, reference ? TIER_BARE : TIER_LABEL, false);
+	foreach(lc, field->aliases)
+		add_name(dictionary, lfirst(lc), target, TIER_ALIAS, false);
+	if (reference)
+		add_reference(dictionary, field, words);
+}
+
+/*
+ * The field that a row of shipped aliases is about: that of its path; or, if the
+ * module has no such path, a field whose own name is one of the aliases.  So a column
+ * "zip" of someone's own table goes by all the names of a postal code.
+ */
+static NameTarget *
+target_of_aliases(Dictionary *dictionary, const FieldAliases *row)
+{
+	NameTarget *target = crmio_dictionary_target(dictionary, row->path);
+	NameTarget *only = NULL;
+	ListCell   *lc;
+
+	if (target != NULL || !row->any)
+		return target;
+	foreach(lc, row->aliases)
+	{
+		NameTokens	words;
+		NameEntry  *entry;
+
+		crmio_name_tokens(lfirst(lc), &words);
+		entry = crmio_dictionary_find(dictionary, crmio_tokens_key(&words));
+		for (; entry != NULL; entry = entry->next)
+		{
+			if (entry->tier != TIER_NAME || entry->target == only)
+				continue;
+			if (only != NULL)
+				return NULL;
+			only = entry->target;
+		}
+	}
+	return only;
+}
+
+/*
+ * The shipped aliases.
+ */
+static void
+add_shipped_aliases(Dictionary *dictionary, List *words)
+{
+	ListCell   *lc;
+	ListCell   *name;
+
+	foreach(lc, crmio_field_aliases(dictionary->module, words))
+	{
+		FieldAliases *row = lfirst(lc);
+		NameTarget *target = target_of_aliases(dictionary, row);
+		NameTier	tier = row->any ? TIER_ALIAS_ANY : TIER_ALIAS_MODULE;
+
+		if (target == NULL)
+			continue;
+		foreach(name, row->aliases)
+			add_name(dictionary, lfirst(name), target, tier, false);
+		foreach(name, row->weak)
+			add_name(dictionary, lfirst(name), target, tier, true);
+	}
+}
+
+/*
+ * The dictionary of a module, in CurrentMemoryContext.
+ */
+Dictionary *
+crmio_dictionary_create(const Module *module)
+{
+	Dictionary *dictionary = palloc0(sizeof(Dictionary));
+	List	   *words = crmio_name_words();
+	ListCell   *lc;
+
+	dictionary->module = module;
+	dictionary->by_key = text_table("crmio names");
+	dictionary->by_set = text_table("crmio names as sets");
+	dictionary->by_word = text_table("crmio words of names");
+	add_words(dictionary, words);
+	dictionary->entity = crmio_module_entity(module, words);
+	foreach(lc, module->fields)
+		add_field(dictionary, lfirst(lc), words);
+	if (crmio_module_splits_name(module, NULL, NULL))
+		add_name(dictionary, "name", crmio_dictionary_target(dictionary, "name"), TIER_NAME, false);
+	foreach(lc, module->aliases)
+	{
+		PathAlias  *alias = lfirst(lc);
+
+		add_name(dictionary, alias->name, crmio_dictionary_target(dictionary, alias->path),
+				 TIER_ALIAS, false);
+	}
+	add_shipped_aliases(dictionary, words);
+	return dictionary;
+}
+
+/*
+ * The names with these words, joined.
+ */
+NameEntry *
+crmio_dictionary_find(const Dictionary *dictionary, const char *key)
+{
+	return table_get(dictionary->by_key, key);
+}
+
+/*
+ * The names with these words in any order.
+ */
+NameEntry *
+crmio_dictionary_find_set(const Dictionary *dictionary, const char *set)
+{
+	return table_get(dictionary->by_set, set);
+}
+
+/*
+ * Does a word stand in any name?
+ */
+bool
+crmio_dictionary_has_word(const Dictionary *dictionary, const char *word)
+{
+	return hash_search(dictionary->by_word, &word, HASH_FIND, NULL) != NULL;
+}
+
+/*
+ * Are two words of one length the same but for two neighbours that changed places?
+ */
+static bool
+is_swapped(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+	{
+		a++;
+		b++;
+	}
+	return a[0] && a[1] && a[0] == b[1] && a[1] == b[0] && strcmp(a + 2, b + 2) == 0;
+}
+
+/*
+ * How far a word is from one that it may be a misspelling of: 1 or 2; 0 if it is not.
+ */
+static int
+misspelled_by(const char *word, int length, const char *known)
+{
+	int			known_length = strlen(known);
+	int			limit = length >= TYPO_LENGTH_2 ? 2 : length >= TYPO_LENGTH_1 ? 1 : 0;
+	int			distance;
+
+	if (length == known_length && length >= TYPO_LENGTH_SWAP && is_swapped(word, known))
+		return 1;
+	if (limit == 0 || known_length < TYPO_LENGTH_1 || abs(length - known_length) > limit)
+		return 0;
+	distance = varstr_levenshtein_less_equal(word, length, known, known_length, 1, 1, 1,
+											 limit, true);
+	return distance <= limit ? distance : 0;
+}
+
+/*
+ * Is this a word of ASCII letters only?  Others are not taken for misspellings:
+ * numbers make another name, and the server's Levenshtein distance wants the
+ * database's encoding.
+ */
+static bool
+is_plain_word(const char *word)
+{
+	return word[strspn(word, "abcdefghijklmnopqrstuvwxyz")] == '\0';
+}
+
+/*
+ * The known words that misspellings are compared with, once they are needed.
+ */
+static List *
+plain_words(Dictionary *dictionary)
+{
+	HASH_SEQ_STATUS status;
+	TextEntry  *entry;
+
+	if (dictionary->plain_words != NIL)
+		return dictionary->plain_words;
+	hash_seq_init(&status, dictionary->by_word);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (strlen(entry->text) >= TYPO_LENGTH_SWAP && is_plain_word(entry->text))
+			dictionary->plain_words = lappend(dictionary->plain_words,
+											  unconstify(char *, entry->text));
+	}
+	return dictionary->plain_words;
+}
+
+/*
+ * The known words, a List of char *, that an unknown one most likely is a misspelling
+ * of.
+ */
+List *
+crmio_dictionary_correct(Dictionary *dictionary, const char *word)
+{
+	int			length = strlen(word);
+	List	   *best = NIL;
+	int			best_distance = TYPO_DISTANCE_MAX;
+	ListCell   *lc;
+
+	if (length < TYPO_LENGTH_SWAP || length > TYPO_LENGTH_MAX || !is_plain_word(word))
+		return NIL;
+	foreach(lc, plain_words(dictionary))
+	{
+		int			distance = misspelled_by(word, length, lfirst(lc));
+
+		if (distance == 0 || distance > best_distance)
+			continue;
+		if (distance < best_distance)
+			best = NIL;
+		best = lappend(best, lfirst(lc));
+		best_distance = distance;
+	}
+	return best;
+}

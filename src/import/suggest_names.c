@@ -1,0 +1,642 @@
+/*
+ * suggest_names.c
+ *	  What a column's name may mean: candidates for it, from the dictionary.
+ *
+ *	  as it stands -> without words that add nothing -> without a number -> without
+ *	  the word for the record ("Person - ") -> in another order -> with a spelling
+ *	  corrected -> with unknown words in front ("Student Email")
+ *
+ * The first step that finds something ends the search.  After the first, a name with
+ * a word in it that makes it something else ("Email Opt Out", "Owner ID") is out.
+ */
+#include "postgres.h"
+
+#include "import/suggest.h"
+
+/* What counts for a candidate beyond the tier of its name. */
+#define SCORE_BASE			90
+#define SCORE_PATH			100	/* a path as it stands in a mapping */
+#define SCORE_REQUIRED		6	/* the module can't do without */
+#define SCORE_MAIN_WORK		92	/* "Work Email" for the e-mail address itself ... */
+#define SCORE_MAIN_HOME		85	/* ... "Home Email" ... */
+#define SCORE_MAIN_OTHER	81	/* ... and "Other Email" */
+#define SCORE_TYPED			80	/* for an entry beside it */
+#define SCORE_WHOLE_ADDRESS	85	/* "Billing Address", less than "Billing Street" */
+#define PENALTY_STEP		2	/* for each step that was needed */
+#define PENALTY_GUESS		20	/* for words that are taken for others, or not known */
+
+/* What is found of one name. */
+typedef struct Search
+{
+	Dictionary *dictionary;
+	int			column;
+	Confidence	limit;			/* finds of this step are at most this */
+	int			penalty;
+	int			number;			/* "Phone 2": 2; else 1 */
+	bool		ordinal;		/* "First Phone": there must be several */
+	List	   *found;			/* of Candidate * */
+	char	   *why_not;
+} Search;
+
+/*
+ * Scores by tier.
+ */
+static int
+tier_score(const NameEntry *entry)
+{
+	static const int scores[] = {
+		[TIER_PART] = 90,
+		[TIER_COMPOSED] = 91,
+		[TIER_BARE] = 93,
+		[TIER_ALIAS_ANY] = 94,
+		[TIER_ALIAS_MODULE] = 95,
+		[TIER_PATH] = 96,
+		[TIER_ALIAS] = 98,
+		[TIER_LABEL] = 99,
+		[TIER_NAME] = 100,
+	};
+
+	return scores[entry->tier];
+}
+
+/*
+ * Is this a field of which there are several, by type: phone, address.city, and an
+ * e-mail address that has others beside it?
+ */
+static bool
+is_untyped(const FieldPath *path)
+{
+	if (path->type != NULL)
+		return false;
+	return path->part == PATH_TYPED || path->part == PATH_ADDRESS ||
+		(path->part == PATH_VALUE && path->field->typed_column != NULL);
+}
+
+/*
+ * The path of a type: phone and mobile give phone.mobile.
+ */
+static NameTarget *
+typed_target(Search *search, const FieldPath *path, const char *type)
+{
+	char	   *text = path->part == PATH_ADDRESS ?
+		psprintf("%s.%s.%s", path->field->name, type, path->key) :
+		psprintf("%s.%s", path->field->name, type);
+
+	return crmio_dictionary_target(search->dictionary, text);
+}
+
+/*
+ * Adds a candidate.  Of several things with a number, the second is one of type
+ * "other"; there is no place for more.
+ */
+static void
+add_candidate(Search *search, NameTarget *target, Confidence confidence, int score,
+			  char *reason)
+{
+	Candidate  *candidate;
+
+	if (target == NULL || (search->ordinal && !is_untyped(target->path)))
+		return;
+	if (search->number > 1)
+	{
+		if (search->number > 2 || !is_untyped(target->path))
+		{
+			search->why_not = psprintf("one of several for %s, which takes the first",
+									   target->path->text);
+			return;
+		}
+		target = typed_target(search, target->path, "other");
+		if (target == NULL)
+			return;
+		confidence = Min(confidence, CONFIDENCE_MEDIUM);
+	}
+	candidate = palloc0(sizeof(Candidate));
+	candidate->column = search->column;
+	candidate->target = target;
+	candidate->confidence = Min(confidence, search->limit);
+	candidate->score = score - search->penalty + (target->required ? SCORE_REQUIRED : 0);
+	candidate->reason = reason;
+	search->found = lappend(search->found, candidate);
+}
+
+/*
+ * The names in the dictionary.  Of several meanings the nearest one counts most; if
+ * two are equally near, it is neither.
+ */
+static void
+add_entries(Search *search, const NameEntry *entries)
+{
+	static const char *const reasons[] = {
+		[TIER_PART] = "part of the address",
+		[TIER_COMPOSED] = "record and field",
+		[TIER_BARE] = "name of the reference",
+		[TIER_ALIAS_ANY] = "known name \"%s\"",
+		[TIER_ALIAS_MODULE] = "known name \"%s\"",
+		[TIER_PATH] = "the field in words",
+		[TIER_ALIAS] = "alias \"%s\"",
+		[TIER_LABEL] = "label of the field",
+		[TIER_NAME] = "name of the field",
+	};
+
+	for (const NameEntry *entry = entries; entry != NULL; entry = entry->next)
+	{
+		int			before = list_length(search->found);
+		int			score = tier_score(entry);
+		bool		ambiguous = false;
+		Candidate  *candidate;
+
+		for (const NameEntry *other = entries; other != NULL; other = other->next)
+		{
+			if (other != entry && tier_score(other) == score && other->weak == entry->weak &&
+				other->target->required == entry->target->required)
+			{
+				bool		first = entry->target->index < other->target->index;
+
+				search->why_not = psprintf("may be %s or %s",
+										   (first ? entry : other)->target->path->text,
+										   (first ? other : entry)->target->path->text);
+				ambiguous = true;
+			}
+		}
+		if (ambiguous)
+			continue;
+		add_candidate(search, entry->target,
+					  entry->weak ? CONFIDENCE_MEDIUM : CONFIDENCE_HIGH, score,
+					  strstr(reasons[entry->tier], "%s") ? psprintf(reasons[entry->tier], entry->spelled) :
+					  pstrdup(reasons[entry->tier]));
+		if (list_length(search->found) == before)
+			continue;
+		candidate = llast(search->found);
+		candidate->loose = entry->tier <= TIER_ALIAS_MODULE;
+	}
+}
+
+/*
+ * An entry by its type.  Where the field itself is one value (email), and others stand
+ * beside it (email.work), a column may fill the field if no other does.
+ */
+static void
+add_typed(Search *search, const NameEntry *entries, const char *type, const char *word)
+{
+	for (const NameEntry *entry = entries; entry != NULL; entry = entry->next)
+	{
+		const FieldPath *path = entry->target->path;
+		char	   *reason;
+
+		if (entry->weak || !is_untyped(path) || path->part == PATH_ADDRESS)
+			continue;
+		reason = psprintf("\"%s\" for the type, \"%s\" for the field", word, entry->spelled);
+		if (path->part != PATH_VALUE)
+			add_candidate(search, typed_target(search, path, type), CONFIDENCE_HIGH,
+						  SCORE_BASE, reason);
+		else
+		{
+			bool		work = strcmp(type, "work") == 0 || strcmp(type, "company") == 0;
+			bool		home = strcmp(type, "home") == 0;
+			Confidence	confidence = work || home ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM;
+
+			add_candidate(search, entry->target, confidence,
+						  work ? SCORE_MAIN_WORK : home ? SCORE_MAIN_HOME : SCORE_MAIN_OTHER,
+						  reason);
+			add_candidate(search, typed_target(search, path, type), confidence, SCORE_TYPED, reason);
+		}
+	}
+}
+
+/*
+ * A part of an address, with or without a type.
+ */
+static void
+add_part(Search *search, const char *type, const char *key, bool with_noun)
+{
+	Dictionary *dictionary = search->dictionary;
+	const char *part = crmio_word_meaning(dictionary, WORD_PART, key);
+	Field	   *field = linitial(dictionary->addresses);
+
+	/* an address as a whole goes where its lines go */
+	if (part == NULL && key[0] == '\0' && with_noun)
+		part = "street";
+	if (part == NULL)
+		return;
+	add_candidate(search,
+				  crmio_dictionary_target(dictionary,
+										  type ? psprintf("%s.%s.%s", field->name, type, part) :
+										  psprintf("%s.%s", field->name, part)),
+				  CONFIDENCE_HIGH, key[0] == '\0' ? SCORE_WHOLE_ADDRESS : SCORE_BASE,
+				  type ? pstrdup("type and part of the address") : pstrdup("part of the address"));
+}
+
+/*
+ * The rest of a key without a word at its start or end; NULL if it is not there.
+ */
+static char *
+without(const char *key, const MeaningfulWord *word, bool at_end)
+{
+	int			length = strlen(key);
+
+	if (length < word->length ||
+		strncmp(at_end ? key + length - word->length : key, word->key, word->length) != 0)
+		return NULL;
+	return at_end ? pnstrdup(key, length - word->length) : pstrdup(key + word->length);
+}
+
+/*
+ * A part of an address with the word for an address or without: "Street", "Address
+ * Street", "Street (Address)".
+ */
+static void
+look_up_part(Search *search, const char *type, const char *key)
+{
+	ListCell   *lc;
+
+	if (key[0] != '\0')
+		add_part(search, type, key, false);
+	foreach(lc, search->dictionary->words[WORD_ADDRESS])
+	{
+		for (int at_end = 0; at_end < 2; at_end++)
+		{
+			char	   *rest = search->found ? NULL : without(key, lfirst(lc), at_end);
+
+			if (rest != NULL)
+				add_part(search, type, rest, true);
+		}
+	}
+}
+
+/*
+ * Names put together of words for a type and for a field, or for parts of an address.
+ */
+static void
+look_up_composed(Search *search, const char *key)
+{
+	Dictionary *dictionary = search->dictionary;
+	bool		one_address = list_length(dictionary->addresses) == 1;
+	ListCell   *lc;
+
+	if (one_address)
+		look_up_part(search, NULL, key);
+	foreach(lc, dictionary->words[WORD_TYPE])
+	{
+		MeaningfulWord *word = lfirst(lc);
+
+		/* a company's phone is no "company phone" of its own */
+		if (dictionary->entity != NULL && strcmp(word->meaning, dictionary->entity) == 0)
+			continue;
+		for (int at_end = 0; at_end < 2 && search->found == NIL; at_end++)
+		{
+			char	   *rest = without(key, word, at_end);
+
+			if (rest == NULL || rest[0] == '\0')
+				continue;
+			add_typed(search, crmio_dictionary_find(dictionary, rest), word->meaning, word->key);
+			if (search->found == NIL && one_address)
+				look_up_part(search, word->meaning, rest);
+		}
+	}
+}
+
+/*
+ * All that a name means as it stands.
+ */
+static bool
+look_up(Search *search, const NameTokens *words)
+{
+	char	   *key;
+
+	if (words->count == 0)
+		return false;
+	key = crmio_tokens_key(words);
+	add_entries(search, crmio_dictionary_find(search->dictionary, key));
+	if (search->found == NIL)
+		look_up_composed(search, key);
+	return search->found != NIL;
+}
+
+/*
+ * Why a name can be no field's, or NULL.
+ */
+static char *
+reason_against(const Dictionary *dictionary, const NameTokens *words)
+{
+	const char *what = NULL;
+
+	for (int i = 0; i < words->count && what == NULL; i++)
+	{
+		what = crmio_word_meaning(dictionary, WORD_NOT, words->words[i]);
+		if (what == NULL && i + 1 < words->count)
+			what = crmio_word_meaning(dictionary, WORD_NOT,
+									  psprintf("%s%s", words->words[i], words->words[i + 1]));
+	}
+	if (what == NULL && words->count > 1)
+		what = crmio_word_meaning(dictionary, WORD_NOT_FIRST, words->words[0]);
+	if (what == NULL && words->count > 1)
+		what = crmio_word_meaning(dictionary, WORD_NOT_LAST, words->words[words->count - 1]);
+	return what ? psprintf("not imported: %s", what) : NULL;
+}
+
+/*
+ * A word with one of these roles.
+ */
+static bool
+is_filler(const Dictionary *dictionary, const char *word)
+{
+	return crmio_word_meaning(dictionary, WORD_NOISE, word) != NULL ||
+		crmio_word_meaning(dictionary, WORD_STOP, word) != NULL;
+}
+
+/*
+ * The words that say something.  A name of fillers only stays as it is.
+ */
+static void
+drop_fillers(const Dictionary *dictionary, const NameTokens *words, NameTokens *rest)
+{
+	rest->count = 0;
+	for (int i = 0; i < words->count; i++)
+	{
+		if (!is_filler(dictionary, words->words[i]))
+			rest->words[rest->count++] = words->words[i];
+	}
+	if (rest->count == 0)
+		*rest = *words;
+}
+
+/*
+ * Takes the number out of "Phone 2" or "Address 1 - Street"; 1 if there is none, 0 if
+ * there are several.
+ */
+static int
+drop_number(const Dictionary *dictionary, const NameTokens *words, NameTokens *rest,
+			bool *ordinal)
+{
+	int			number = 1;
+	int			count = 0;
+
+	rest->count = 0;
+	*ordinal = false;
+	for (int i = 0; i < words->count; i++)
+	{
+		const char *word = words->words[i];
+		const char *meaning = crmio_word_meaning(dictionary, WORD_ORDINAL, word);
+
+		if (meaning == NULL && !(crmio_token_is_number(word) && strlen(word) <= 2))
+			rest->words[rest->count++] = words->words[i];
+		else
+		{
+			number = atoi(meaning ? meaning : word);
+			*ordinal = meaning != NULL;
+			count++;
+		}
+	}
+	return count > 1 || rest->count == 0 ? 0 : Max(number, 1);
+}
+
+/*
+ * Looks up what is left of a name after each step.
+ */
+static bool
+look_up_reduced(Search *search, const NameTokens *words)
+{
+	Dictionary *dictionary = search->dictionary;
+	NameTokens	rest;
+	NameTokens	shorter;
+	const char *entity;
+	int			number;
+	bool		ordinal;
+
+	search->ordinal = false;
+	if (look_up(search, words))
+		return true;
+	search->penalty += PENALTY_STEP;
+	drop_fillers(dictionary, words, &rest);
+	if (rest.count < words->count && look_up(search, &rest))
+		return true;
+	number = drop_number(dictionary, &rest, &shorter, &ordinal);
+	if (number > 0 && shorter.count < rest.count)
+	{
+		rest = shorter;
+		search->number = number;
+		search->ordinal = ordinal;
+		if (look_up(search, &rest))
+			return true;
+	}
+	entity = crmio_word_meaning(dictionary, WORD_ENTITY, rest.words[0]);
+	if (entity == NULL || rest.count < 2 || dictionary->entity == NULL ||
+		strcmp(entity, dictionary->entity) != 0)
+		return false;
+	crmio_tokens_part(&rest, 1, rest.count, &shorter);
+	search->penalty += PENALTY_STEP;
+	return look_up(search, &shorter);
+}
+
+/*
+ * Marks all finds as probable at best.
+ */
+static void
+say_why(Search *search, const char *reason)
+{
+	ListCell   *lc;
+
+	foreach(lc, search->found)
+	{
+		Candidate  *candidate = lfirst(lc);
+
+		candidate->reason = psprintf("%s; %s", candidate->reason, reason);
+	}
+}
+
+/*
+ * The words in another order.
+ */
+static bool
+look_up_reordered(Search *search, const NameTokens *words)
+{
+	NameTokens	rest;
+	NameTokens	shorter;
+	bool		ordinal;
+
+	drop_fillers(search->dictionary, words, &rest);
+	if (drop_number(search->dictionary, &rest, &shorter, &ordinal) == 1 && !ordinal)
+		rest = shorter;
+	if (rest.count < 2)
+		return false;
+	search->limit = CONFIDENCE_MEDIUM;
+	search->number = 1;
+	search->ordinal = false;
+	add_entries(search, crmio_dictionary_find_set(search->dictionary, crmio_tokens_set(&rest)));
+	say_why(search, "words in another order");
+	return search->found != NIL;
+}
+
+/*
+ * Does a word mean nothing here?
+ */
+static bool
+is_unknown(const Dictionary *dictionary, const char *word)
+{
+	return !crmio_dictionary_has_word(dictionary, word) && !crmio_token_is_number(word);
+}
+
+/*
+ * With one unknown word as it may have been meant.
+ */
+static bool
+look_up_corrected(Search *search, const NameTokens *words)
+{
+	Dictionary *dictionary = search->dictionary;
+
+	search->limit = CONFIDENCE_MEDIUM;
+	for (int i = 0; i < words->count; i++)
+	{
+		ListCell   *lc;
+
+		search->penalty = PENALTY_GUESS;
+
+		if (!is_unknown(dictionary, words->words[i]))
+			continue;
+		foreach(lc, crmio_dictionary_correct(dictionary, words->words[i]))
+		{
+			NameTokens	corrected = *words;
+
+			corrected.words[i] = lfirst(lc);
+			search->number = 1;
+			if (look_up_reduced(search, &corrected))
+			{
+				say_why(search, psprintf("\"%s\" for \"%s\"", words->words[i], corrected.words[i]));
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/*
+ * "Student Email", "Correo del alumno": an e-mail address or a phone number, of whom is
+ * not known.  Only for kinds that values can prove.
+ */
+static bool
+look_up_head(Search *search, const NameTokens *words)
+{
+	Dictionary *dictionary = search->dictionary;
+	NameTokens	head;
+	int			unknown = 0;
+	ListCell   *lc;
+	List	   *kept = NIL;
+
+	while (unknown < words->count && is_unknown(dictionary, words->words[unknown]))
+		unknown++;
+	if (unknown > 0)
+		crmio_tokens_part(words, unknown, words->count, &head);
+	else
+	{
+		int			stop = 1;
+
+		while (stop < words->count &&
+			   crmio_word_meaning(dictionary, WORD_STOP, words->words[stop]) == NULL)
+			stop++;
+		if (stop >= words->count - 1 || !is_unknown(dictionary, words->words[words->count - 1]))
+			return false;
+		crmio_tokens_part(words, 0, stop, &head);
+	}
+	search->limit = CONFIDENCE_MEDIUM;
+	search->penalty = PENALTY_GUESS;
+	search->number = 1;
+	if (head.count == 0 || !look_up_reduced(search, &head))
+		return false;
+	foreach(lc, search->found)
+	{
+		Candidate  *candidate = lfirst(lc);
+		FieldKind	kind = candidate->target->path->kind;
+
+		if (kind != KIND_EMAIL && kind != KIND_PHONE)
+			continue;
+		candidate->unsure = true;
+		candidate->confidence = kind == KIND_EMAIL ? CONFIDENCE_MEDIUM : CONFIDENCE_LOW;
+		kept = lappend(kept, candidate);
+	}
+	search->found = kept;
+	say_why(search, "not known of whom");
+	return kept != NIL;
+}
+
+/*
+ * Is the name about a record of another kind?  "Deal - Title" is nothing of a person.
+ */
+static char *
+reason_of_entity(const Dictionary *dictionary, const NameTokens *words)
+{
+	const char *entity = words->count > 1 ?
+		crmio_word_meaning(dictionary, WORD_ENTITY, words->words[0]) : NULL;
+
+	if (entity == NULL || (dictionary->entity != NULL && strcmp(entity, dictionary->entity) == 0))
+		return NULL;
+	return psprintf("about another record (%s)", entity);
+}
+
+/*
+ * A name that is a field path, as it stands in a mapping: custom.shoe_size.
+ */
+static void
+look_up_path(Search *search, const char *name)
+{
+	NameTarget *target = strchr(name, '.') ? crmio_dictionary_target(search->dictionary, name) : NULL;
+
+	if (target != NULL && strcmp(target->path->text, name) == 0)
+		add_candidate(search, target, CONFIDENCE_HIGH, SCORE_PATH, pstrdup("the field's path"));
+}
+
+/*
+ * Cuts off what is not of the name: the number by which the reader made a repeated
+ * name its own, and the mark of a custom field.
+ */
+static void
+strip_marks(const char *name, bool repeated, NameTokens *words)
+{
+	size_t		length = strlen(name);
+
+	if (repeated && words->count > 1 && crmio_token_is_number(words->words[words->count - 1]))
+		words->count--;
+	if (length > 3 && pg_strcasecmp(name + length - 3, "__c") == 0 && words->count > 1)
+		words->count--;
+}
+
+/*
+ * The fields that a column may be by its name, a List of Candidate *.  If there are
+ * none, *why_not may say why its values should not be asked either.
+ */
+List *
+crmio_candidates_by_name(Dictionary *dictionary, int column, const char *name,
+						 bool repeated, char **why_not)
+{
+	Search		search = {.dictionary = dictionary,.column = column,
+	.limit = CONFIDENCE_HIGH,.number = 1};
+	NameTokens	words;
+	ListCell   *lc;
+
+	crmio_name_tokens(name, &words);
+	strip_marks(name, repeated, &words);
+	*why_not = NULL;
+	if (words.count == 0)
+		return NIL;
+	look_up_path(&search, name);
+	if (search.found == NIL && !look_up(&search, &words))
+	{
+		search.why_not = reason_against(dictionary, &words);
+		if (search.why_not == NULL && !look_up_reduced(&search, &words) &&
+			!look_up_reordered(&search, &words))
+		{
+			if (search.why_not == NULL)
+				search.why_not = reason_of_entity(dictionary, &words);
+			if (search.why_not == NULL && !look_up_corrected(&search, &words))
+				(void) look_up_head(&search, &words);
+		}
+	}
+	foreach(lc, search.found)
+	{
+		Candidate  *candidate = lfirst(lc);
+
+		candidate->one_word = words.count == 1;
+	}
+	if (search.found == NIL)
+		*why_not = search.why_not;
+	return search.found;
+}
