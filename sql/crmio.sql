@@ -370,9 +370,9 @@ INSERT INTO crmio.name_word (role, meaning, words) VALUES
 ('type', 'shipping', '{shipping,ship to,delivery,liefer,lieferung,lieferungs,versand,livraison,envio,entrega,spedizione}'),
 ('type', 'mailing', '{mailing,postal,correspondence}'),
 ('type', 'company', '{company,corporate,organization,organisation,headquarter,hq,firma,firmen,entreprise,empresa}'),
-('part', 'street', '{street,street 1,street line 1,street address,street address 1,street address line 1,address 1,address line 1,address line,line 1,strasse,strasse 1,str,strasse hausnummer,strasse nr,strasse und hausnummer,strasse und nr,rue,adresse 1,adresse ligne 1,calle,calle y numero,direccion 1,rua,logradouro,endereco 1,via}'),
+('part', 'street', '{street,street 1,street road name,street line 1,street address,street address 1,street address line 1,address 1,address line 1,address line,line 1,strasse,strasse 1,str,strasse hausnummer,strasse nr,strasse und hausnummer,strasse und nr,rue,adresse 1,adresse ligne 1,calle,calle y numero,direccion 1,rua,logradouro,endereco 1,via}'),
 ('part', 'street2', '{street2,street 2,street line 2,street address 2,street address line 2,address 2,address line 2,line 2,extended address,apartment,apt,suite,apartment suite,strasse 2,adresszusatz,adresse 2,adresse ligne 2,complement d''adresse,direccion 2,complemento,endereco 2}'),
-('part', 'city', '{city,town,city town,town city,locality,suburb,municipality,stadt,ort,wohnort,ville,localite,ciudad,localidad,poblacion,municipio,cidade,citta,plaats}'),
+('part', 'city', '{city,town,city town,city town village locality,town city,locality,suburb,municipality,stadt,ort,wohnort,ville,localite,ciudad,localidad,poblacion,municipio,cidade,citta,plaats}'),
 ('part', 'state', '{state,province,region,county,state province,state region,state county,province state,region state,province region,state province region,state or province,prefecture,bundesland,kanton,canton,etat,estado,provincia,comunidad autonoma,uf,regione}'),
 ('part', 'postal_code', '{postal_code,postal code,postal,postcode,post code,zip,zip code,zip postal code,zip postcode,postal zip,postal zip code,postal code zip,plz,postleitzahl,code postal,cp,codigo postal,cep,codice postale,cap,postnummer,postnr}'),
 ('part', 'country', '{country,country region,country name,country territory,nation,land,staat,pays,pais,paese}'),
@@ -413,3 +413,110 @@ AS 'MODULE_PATHNAME', 'crm_mapping'
 LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_mapping IS
 'The suggestions of high and medium confidence as a mapping for crm_import, to edit and pass on; other columns are null in it. file, module, options: as crm_suggest_mapping; the options come along. Errors: the same.';
+
+-- A preset maps what these exports call by default; "missing_columns" makes its columns
+-- alternatives, of which a file has some.
+INSERT INTO crmio.preset (name, mapping) VALUES
+('salesforce_leads', '{"module": "leads", "missing_columns": "ignore",
+	"columns": {
+		"Email": "email", "Email Address": "email", "First Name": "first_name", "Last Name": "last_name", "Title": "job_title", "Phone": "phone",
+		"Mobile": "phone.mobile", "Mobile Phone": "phone.mobile", "Fax": "phone.fax", "Lead Source": "source", "Description": "notes", "Name": "name",
+		"Lead: Name": "name", "Company": "company", "Company / Account": "company", "Street": "address.street", "City": "address.city",
+		"State/Province": "address.state", "State": "address.state", "State/Province (text only)": "address.state",
+		"Zip/Postal Code": "address.postal_code", "Postal Code": "address.postal_code", "Zip": "address.postal_code", "Country": "address.country",
+		"Country (text only)": "address.country", "Website": "website", "Lead Status": "status", "Status": "status", "Lead Owner": "owner",
+		"Lead ID": "custom.salesforce_id", "Id": "custom.salesforce_id"}}'),
+('salesforce_contacts', '{"module": "contacts", "auto_create": ["account"], "unresolved": "warn", "missing_columns": "ignore",
+	"columns": {
+		"Email": "email", "Email Address": "email", "First Name": "first_name", "Last Name": "last_name", "Title": "job_title", "Phone": "phone",
+		"Mobile": "phone.mobile", "Mobile Phone": "phone.mobile", "Fax": "phone.fax", "Lead Source": "source", "Description": "notes", "Name": "name",
+		"Contact: Full Name": "name", "Account Name": "account.name", "Account: Account Name": "account.name", "Business Phone": "phone",
+		"Home Phone": "phone.home", "Other Phone": "phone.other", "Business Fax": "phone.fax", "Mailing Street": "address.mailing.street",
+		"Mailing City": "address.mailing.city", "Mailing State/Province": "address.mailing.state", "Mailing State": "address.mailing.state",
+		"Mailing State/Province (text only)": "address.mailing.state", "Mailing Zip/Postal Code": "address.mailing.postal_code",
+		"Mailing Postal Code": "address.mailing.postal_code", "Mailing Zip": "address.mailing.postal_code", "Mailing Country": "address.mailing.country",
+		"Mailing Country (text only)": "address.mailing.country", "Other Street": "address.other.street", "Other City": "address.other.city",
+		"Other State/Province": "address.other.state", "Other State": "address.other.state", "Other State/Province (text only)": "address.other.state",
+		"Other Zip/Postal Code": "address.other.postal_code", "Other Postal Code": "address.other.postal_code", "Other Zip": "address.other.postal_code",
+		"Other Country": "address.other.country", "Other Country (text only)": "address.other.country", "Contact Owner": "owner",
+		"Contact ID": "custom.salesforce_id", "Id": "custom.salesforce_id"}}'),
+('salesforce_accounts', '{"module": "accounts", "missing_columns": "ignore",
+	"columns": {
+		"Account Name": "name", "Name": "name", "Website": ["website", "domain"], "Phone": "phone", "Fax": "phone.fax", "Industry": "industry",
+		"Employees": "employees", "Number of Employees": "employees", "Description": "description", "Account Description": "description",
+		"Billing Street": "address.billing.street", "Billing City": "address.billing.city", "Billing State/Province": "address.billing.state",
+		"Billing State": "address.billing.state", "Billing State/Province (text only)": "address.billing.state",
+		"Billing Zip/Postal Code": "address.billing.postal_code", "Billing Postal Code": "address.billing.postal_code",
+		"Billing Zip": "address.billing.postal_code", "Billing Country": "address.billing.country",
+		"Billing Country (text only)": "address.billing.country", "Shipping Street": "address.shipping.street", "Shipping City": "address.shipping.city",
+		"Shipping State/Province": "address.shipping.state", "Shipping State": "address.shipping.state",
+		"Shipping State/Province (text only)": "address.shipping.state", "Shipping Zip/Postal Code": "address.shipping.postal_code",
+		"Shipping Postal Code": "address.shipping.postal_code", "Shipping Zip": "address.shipping.postal_code",
+		"Shipping Country": "address.shipping.country", "Shipping Country (text only)": "address.shipping.country", "Account Owner": "owner",
+		"Account ID": "custom.salesforce_id", "Id": "custom.salesforce_id"}}'),
+('hubspot_contacts', '{"module": "contacts", "auto_create": ["account"], "unresolved": "warn", "missing_columns": "ignore",
+	"columns": {
+		"Email": "email", "Work email": "email.work", "First Name": "first_name", "Last Name": "last_name", "Phone Number": "phone", "Phone": "phone",
+		"Mobile Phone Number": "phone.mobile", "Mobile Phone": "phone.mobile", "Fax Number": "phone.fax", "Job Title": "job_title",
+		"Associated Company": "account.name", "Primary Company": "account.name", "Company Name": "account.name", "Company": "account.name",
+		"Website URL": "website", "Website": "website", "Street Address": "address.street", "Address": "address.street", "City": "address.city",
+		"State/Region": "address.state", "State": "address.state", "Postal Code": "address.postal_code", "Zip": "address.postal_code",
+		"Country/Region": "address.country", "Country": "address.country", "Lead Status": "status", "Contact owner": "owner", "Original Source": "source",
+		"Original Traffic Source": "source", "Record ID": "custom.hubspot_id", "Record ID - Contact": "custom.hubspot_id"}}'),
+('hubspot_companies', '{"module": "accounts", "missing_columns": "ignore",
+	"columns": {
+		"Company name": "name", "Name": "name", "Company Domain Name": "domain", "Domain": "domain", "Website URL": "website", "Website": "website",
+		"Phone Number": "phone", "Phone": "phone", "Industry": "industry", "Number of Employees": "employees", "Street Address": "address.street",
+		"Address": "address.street", "Street Address 2": "address.street2", "Address 2": "address.street2", "City": "address.city",
+		"State/Region": "address.state", "State": "address.state", "Postal Code": "address.postal_code", "Zip": "address.postal_code",
+		"Country/Region": "address.country", "Country": "address.country", "Description": "description", "About Us": "description",
+		"Company owner": "owner", "Record ID": "custom.hubspot_id", "Record ID - Company": "custom.hubspot_id"}}'),
+('pipedrive_people', '{"module": "contacts", "auto_create": ["account"], "unresolved": "warn", "missing_columns": "ignore",
+	"columns": {
+		"Person - Name": "name", "Person - First name": "first_name", "Person - Last name": "last_name", "Person - Email": "email",
+		"Person - Email - Work": "email", "Person - Email - Home": "email.home", "Person - Email - Other": "email.other", "Person - Phone": "phone",
+		"Person - Phone - Work": "phone.work", "Person - Phone - Home": "phone.home", "Person - Phone - Mobile": "phone.mobile",
+		"Person - Phone - Other": "phone.other", "Person - Job title": "job_title", "Person - Organization": "account.name", "Person - Owner": "owner",
+		"Person - ID": "custom.pipedrive_id", "Person - Pipedrive System ID": "custom.pipedrive_id", "Name": "name", "First name": "first_name",
+		"Last name": "last_name", "Email": "email", "Email - Work": "email", "Email - Home": "email.home", "Email - Other": "email.other", "Phone": "phone",
+		"Phone - Work": "phone.work", "Phone - Home": "phone.home", "Phone - Mobile": "phone.mobile", "Phone - Other": "phone.other",
+		"Job title": "job_title", "Organization": "account.name", "Owner": "owner", "ID": "custom.pipedrive_id",
+		"Pipedrive System ID": "custom.pipedrive_id", "Organization - Name": "account.name"}}'),
+('pipedrive_organizations', '{"module": "accounts", "missing_columns": "ignore",
+	"columns": {
+		"Organization - Name": "name", "Organization - Address": "address.street", "Organization - Street/road name of Address": "address.street",
+		"Organization - City/town/village/locality of Address": "address.city", "Organization - State/county of Address": "address.state",
+		"Organization - ZIP/Postal code of Address": "address.postal_code", "Organization - Country of Address": "address.country",
+		"Organization - Website": ["website", "domain"], "Organization - Domain": "domain", "Organization - Industry": "industry",
+		"Organization - Employee count": "employees", "Organization - Number of employees": "employees", "Organization - Owner": "owner",
+		"Organization - ID": "custom.pipedrive_id", "Organization - Pipedrive System ID": "custom.pipedrive_id", "Name": "name",
+		"Address": "address.street", "Street/road name of Address": "address.street", "City/town/village/locality of Address": "address.city",
+		"State/county of Address": "address.state", "ZIP/Postal code of Address": "address.postal_code", "Country of Address": "address.country",
+		"Website": ["website", "domain"], "Domain": "domain", "Industry": "industry", "Employee count": "employees", "Number of employees": "employees",
+		"Owner": "owner", "ID": "custom.pipedrive_id", "Pipedrive System ID": "custom.pipedrive_id"}}');
+
+CREATE FUNCTION @extschema@.crm_save_mapping(name pg_catalog.text, mapping pg_catalog.jsonb)
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'crm_save_mapping'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_save_mapping IS
+'Keeps a mapping under a name, for {"use": name} in a mapping, over an older one of that name. name: up to 200 bytes; mapping: as crm_import takes it, in whole or in part. It belongs to the current role; roles that are members of it may use it too. Errors: an unknown key, module or field, the name of a preset.';
+
+CREATE FUNCTION @extschema@.crm_drop_mapping(name pg_catalog.text)
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'crm_drop_mapping'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_drop_mapping IS
+'Forgets a saved mapping. name: one of the current role''s, or of a role that it is a member of. Errors: no such mapping, a preset, several roles have one of that name.';
+
+CREATE VIEW @extschema@.crm_mappings WITH (security_barrier) AS
+SELECT s.name, s.owner, s.mapping OPERATOR(pg_catalog.->>) 'module' AS module, s.mapping, s.saved_at
+  FROM crmio.saved_mapping s
+  JOIN pg_catalog.pg_roles r ON r.rolname OPERATOR(pg_catalog.=) s.owner
+ WHERE pg_catalog.pg_has_role(r.oid, 'USAGE')
+UNION ALL
+SELECT p.name, NULL, p.mapping OPERATOR(pg_catalog.->>) 'module', p.mapping, NULL
+  FROM crmio.preset p;
+COMMENT ON VIEW @extschema@.crm_mappings IS
+'Saved mappings of the current role and of roles that it is a member of, and presets, which have no owner';
+GRANT SELECT ON @extschema@.crm_mappings TO PUBLIC;

@@ -35,6 +35,7 @@ static void read_decimal(Mapping *mapping, const char *key, const JsonbValue *va
 static void read_null_values(Mapping *mapping, const char *key, const JsonbValue *value);
 static void read_max_errors(Mapping *mapping, const char *key, const JsonbValue *value);
 static void read_dry_run(Mapping *mapping, const char *key, const JsonbValue *value);
+static void read_missing_columns(Mapping *mapping, const char *key, const JsonbValue *value);
 
 static const MappingKey mapping_keys[] = {
 	{"module", read_module},
@@ -54,6 +55,8 @@ static const MappingKey mapping_keys[] = {
 	{"null_values", read_null_values},
 	{"max_errors", read_max_errors},
 	{"dry_run", read_dry_run},
+	{"missing_columns", read_missing_columns},
+	{CRMIO_USE_KEY, NULL},		/* saved.c has put it into effect */
 };
 
 /*
@@ -330,6 +333,15 @@ read_dry_run(Mapping *mapping, const char *key, const JsonbValue *value)
 	mapping->dry_run = value->val.boolean;
 }
 
+static void
+read_missing_columns(Mapping *mapping, const char *key, const JsonbValue *value)
+{
+	static const char *const words[] = {"error", "ignore", NULL};
+
+	mapping->ignore_missing =
+		read_word(key, value, words, "\"error\" or \"ignore\"") == 1;
+}
+
 /*
  * read_key
  *		Finds what a key means; an unknown one is an error that names the nearest.
@@ -346,7 +358,7 @@ read_key(Mapping *mapping, const char *key, const JsonbValue *value)
 		{
 			if (mapping_keys[i].read != NULL)
 				mapping_keys[i].read(mapping, key, value);
-			else if (!crmio_reader_option(&mapping->reader, key, value))
+			else if (strcmp(key, CRMIO_USE_KEY) != 0 && !crmio_reader_option(&mapping->reader, key, value))
 				elog(ERROR, "reader does not know its option \"%s\"", key);
 			return;
 		}
@@ -402,12 +414,11 @@ read_policy(Mapping *mapping, const char *policy)
 }
 
 /*
- * crmio_mapping_parse
- *		Reads mapping and policy; any mistake in them is an error.  The result
- *		lies in CurrentMemoryContext.
+ * crmio_mapping_parse_keys
+ *		Reads a mapping that need not name a module.
  */
 Mapping *
-crmio_mapping_parse(Jsonb *json, const char *policy)
+crmio_mapping_parse_keys(Jsonb *json, const char *policy)
 {
 	Mapping    *mapping = palloc0(sizeof(Mapping));
 	ListCell   *lc;
@@ -428,6 +439,19 @@ crmio_mapping_parse(Jsonb *json, const char *policy)
 
 		read_key(mapping, member->key, &member->value);
 	}
+	return mapping;
+}
+
+/*
+ * crmio_mapping_parse
+ *		Reads mapping and policy; any mistake in them is an error.  The result
+ *		lies in CurrentMemoryContext.
+ */
+Mapping *
+crmio_mapping_parse(Jsonb *json, const char *policy)
+{
+	Mapping    *mapping = crmio_mapping_parse_keys(crmio_mapping_expand(json), policy);
+
 	if (mapping->module == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

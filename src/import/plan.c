@@ -94,12 +94,15 @@ add_input(ImportPlan *plan, FieldPath *path, const Input *source, NamePart name_
 
 /*
  * find_column
- *		Position of a file column given by its name, or as #N.
+ *		Position of a file column given by its name, or as #N.  One that the file lacks
+ *		is an error, or -1 if that is to be ignored; then case and punctuation do not
+ *		count either.
  */
 static int
-find_column(const Reader *reader, const char *name)
+find_column(const Reader *reader, const char *name, bool ignore_missing)
 {
 	char	   *trimmed = crmio_trim(pstrdup(name));
+	char	   *key = crmio_name_key(trimmed);
 	List	   *names = NIL;
 	const char *closest;
 
@@ -115,11 +118,20 @@ find_column(const Reader *reader, const char *name)
 
 		if (position >= 1 && position <= reader->ncolumns)
 			return position - 1;
+		if (ignore_missing)
+			return -1;
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("the file has no column %s", crmio_clip(trimmed)),
 				 errhint("Its columns are #1 to #%d.", reader->ncolumns)));
 	}
+	for (int i = 0; i < reader->ncolumns && ignore_missing && *key; i++)
+	{
+		if (strcmp(crmio_name_key(reader->column_names[i]), key) == 0)
+			return i;
+	}
+	if (ignore_missing)
+		return -1;
 	closest = crmio_closest(trimmed, names);
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
@@ -129,6 +141,45 @@ find_column(const Reader *reader, const char *name)
 			 errhint("Line " INT64_FORMAT " is taken for the header: %s. If that is wrong, set \"header_row\" or \"delimiter\".",
 					 reader->header_line, crmio_clip(crmio_join(names, ", ")))));
 	return -1;					/* not reached */
+}
+
+/*
+ * is_free
+ *		Does no input yet fill (a part of) what a path fills?
+ */
+static bool
+is_free(const ImportPlan *plan, const FieldPath *path)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->inputs)
+	{
+		FieldPath  *other = ((Input *) lfirst(lc))->path;
+
+		if (strcmp(other->text, path->text) == 0)
+			return false;
+		if (path->part == PATH_NAME &&
+			(other->field == path->first_name || other->field == path->last_name))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * map_column
+ *		Maps a column of the file to a field path.  Where columns may be missing, those
+ *		for one field are alternatives: the first in the file has it, and full names wait
+ *		for the second turn and give way to their parts.
+ */
+static void
+map_column(ImportPlan *plan, const Reader *reader, int column, const char *text, bool second_turn)
+{
+	Input		source = {.column = column,.column_name = reader->column_names[column]};
+	FieldPath  *path = resolve_path(plan->module, text, "\"columns\"");
+	bool		late = plan->mapping->ignore_missing && path->part == PATH_NAME;
+
+	if (late == second_turn && (!plan->mapping->ignore_missing || is_free(plan, path)))
+		add_input(plan, path, &source, NAME_WHOLE);
 }
 
 /*
@@ -144,8 +195,11 @@ map_given_columns(ImportPlan *plan, const Reader *reader)
 	foreach(lc, plan->mapping->columns)
 	{
 		MappedColumn *column = lfirst(lc);
-		int			position = find_column(reader, column->column);
+		int			position = find_column(reader, column->column,
+										   plan->mapping->ignore_missing);
 
+		if (position < 0)
+			continue;
 		if (column->paths != NIL && position == reader->error_reason_column)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -156,11 +210,12 @@ map_given_columns(ImportPlan *plan, const Reader *reader)
 	for (int i = 0; i < reader->ncolumns; i++)
 	{
 		foreach(lc, paths[i])
-		{
-			Input		source = {.column = i,.column_name = reader->column_names[i]};
-
-			add_input(plan, resolve_path(plan->module, lfirst(lc), "\"columns\""), &source, NAME_WHOLE);
-		}
+			map_column(plan, reader, i, lfirst(lc), false);
+	}
+	for (int i = 0; i < reader->ncolumns && plan->mapping->ignore_missing; i++)
+	{
+		foreach(lc, paths[i])
+			map_column(plan, reader, i, lfirst(lc), true);
 	}
 }
 
@@ -335,7 +390,7 @@ crmio_plan_create(MemoryContext context, Mapping *mapping, Module *module,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("no column of the file is mapped"),
 				 mapping->columns_given ?
-				 errdetail("\"columns\" of the mapping maps nothing; columns that it does not list are skipped.") :
+				 errdetail("\"columns\" of the mapping maps none of them; columns that it does not list are skipped.") :
 				 errdetail("No column has the name, label or alias of a field of module \"%s\".",
 						   module->name),
 				 errhint("SELECT * FROM crm_columns(file) shows the columns, SELECT * FROM crm_fields('%s') the fields.",

@@ -220,6 +220,8 @@ crmio_session_start(MemoryContext context, const char *file, Jsonb *mapping, con
 	session->started = GetCurrentTimestamp();
 	session->file = pstrdup(file);
 	session->next_batch = FIRST_BATCH_ROWS;
+	/* the job keeps what a saved mapping said when it began */
+	mapping = crmio_mapping_expand(mapping);
 	session->mapping = crmio_mapping_parse(mapping, policy);
 	module = crmio_module_load(session->mapping->module, false);
 	session->source = crmio_source_open(file);

@@ -413,11 +413,15 @@ look_up_reduced(Search *search, const NameTokens *words)
 	number = drop_number(dictionary, &rest, &shorter, &ordinal);
 	if (number > 0 && shorter.count < rest.count)
 	{
-		rest = shorter;
 		search->number = number;
 		search->ordinal = ordinal;
-		if (look_up(search, &rest))
+		if (look_up(search, &shorter))
 			return true;
+		if (ordinal)
+			search->number = 1;
+		else
+			rest = shorter;
+		search->ordinal = false;
 	}
 	entity = crmio_word_meaning(dictionary, WORD_ENTITY, rest.words[0]);
 	if (entity == NULL || rest.count < 2 || dictionary->entity == NULL ||
