@@ -67,7 +67,7 @@ shipped_aliases(List *shipped, const char *path)
 	{
 		FieldAliases *row = lfirst(lc);
 
-		if (strcmp(row->path, path) == 0)
+		if (row->applies && strcmp(row->path, path) == 0)
 			aliases = list_concat(aliases, row->aliases);
 	}
 	return aliases;

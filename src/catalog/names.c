@@ -204,24 +204,24 @@ crmio_module_entity(const Module *module, List *words)
 }
 
 /*
- * The shipped aliases for a module, a List of FieldAliases *: its own, those for its
- * kind of records, and those for any module.  Their paths may be none of the module's.
+ * The shipped aliases, a List of FieldAliases *.  Those that apply to the module are its
+ * own, those for its kind of records, and those for any; their paths may be none of the
+ * module's.
  */
 List *
 crmio_field_aliases(const Module *module, List *words)
 {
 	const char *entity = crmio_module_entity(module, words);
-	List	   *rows = NIL;
+	List	   *rows = read_table("field_alias", alias_of_slot);
 	ListCell   *lc;
 
-	foreach(lc, read_table("field_alias", alias_of_slot))
+	foreach(lc, rows)
 	{
 		FieldAliases *row = lfirst(lc);
 
 		row->any = strcmp(row->module, "*") == 0;
-		if (row->any || strcmp(row->module, module->name) == 0 ||
-			(row->module[0] == '*' && entity != NULL && strcmp(row->module + 1, entity) == 0))
-			rows = lappend(rows, row);
+		row->applies = row->any || strcmp(row->module, module->name) == 0 ||
+			(row->module[0] == '*' && entity != NULL && strcmp(row->module + 1, entity) == 0);
 	}
 	list_sort(rows, compare_aliases);
 	return rows;

@@ -18,7 +18,7 @@ typedef struct NameTokens
 	char	   *words[MAX_NAME_WORDS];
 } NameTokens;
 
-/* A row of crmio.field_alias that is about a module. */
+/* A row of crmio.field_alias. */
 typedef struct FieldAliases
 {
 	char	   *module;			/* "*": any; "*person": any of people; or one module's name */
@@ -26,6 +26,7 @@ typedef struct FieldAliases
 	List	   *aliases;		/* of char * */
 	List	   *weak;			/* of char *: names that often mean the field, not always */
 	bool		any;			/* module is "*" */
+	bool		applies;		/* it is about the module at hand */
 } FieldAliases;
 
 /*
@@ -38,6 +39,7 @@ typedef struct FieldAliases
  *	noise		words that add nothing: "primary", "value"
  *	stop		articles and prepositions
  *	ordinal		"first", "third": the meaning is the number
+ *	known		words of names that are no field's, and no misspelling of one either
  *	not			makes of any name something that no field is meant by; the meaning says what
  *	not_first, not_last		likewise, as the first or last word
  *	honorific	values by which a title is one of address, not of a job

@@ -72,6 +72,7 @@ typedef enum WordRole
 	WORD_NOISE,
 	WORD_STOP,
 	WORD_ORDINAL,
+	WORD_KNOWN,
 	WORD_NOT,
 	WORD_NOT_FIRST,
 	WORD_NOT_LAST,
@@ -153,7 +154,7 @@ extern Dictionary *crmio_dictionary_create(const Module *module);
 extern NameEntry *crmio_dictionary_find(const Dictionary *dictionary, const char *key);
 extern NameEntry *crmio_dictionary_find_set(const Dictionary *dictionary, const char *set);
 extern bool crmio_dictionary_has_word(const Dictionary *dictionary, const char *word);
-extern List *crmio_dictionary_correct(Dictionary *dictionary, const char *word);
+extern List *crmio_dictionary_correct(Dictionary *dictionary, const char *word, bool boldly);
 extern const char *crmio_word_meaning(const Dictionary *dictionary, WordRole role, const char *word);
 extern NameTarget *crmio_dictionary_target(Dictionary *dictionary, const char *path);
 

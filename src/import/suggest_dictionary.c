@@ -25,6 +25,7 @@
 #define TYPO_LENGTH_1		6
 #define TYPO_LENGTH_2		10
 #define TYPO_LENGTH_SWAP	5
+#define TYPO_LENGTH_BOLD	4	/* if values confirm it */
 #define TYPO_LENGTH_MAX		60
 #define TYPO_DISTANCE_MAX	2
 
@@ -43,6 +44,7 @@ static const char *const role_names[] = {
 	[WORD_NOISE] = "noise",
 	[WORD_STOP] = "stop",
 	[WORD_ORDINAL] = "ordinal",
+	[WORD_KNOWN] = "known",
 	[WORD_NOT] = "not",
 	[WORD_NOT_FIRST] = "not_first",
 	[WORD_NOT_LAST] = "not_last",
@@ -175,7 +177,18 @@ put_entry(HTAB *table, const char *text, const NameEntry *new)
 }
 
 /*
- * Adds a name of a field path.
+ * The words of a name are no misspellings, whatever field it is of.
+ */
+static void
+add_known_words(Dictionary *dictionary, const NameTokens *words)
+{
+	(void) table_put(dictionary->by_word, crmio_tokens_key(words));
+	for (int i = 0; i < words->count; i++)
+		(void) table_put(dictionary->by_word, words->words[i]);
+}
+
+/*
+ * Adds a name of a field path.  Without a path it is one of another module.
  */
 static void
 add_name(Dictionary *dictionary, const char *name, NameTarget *target, NameTier tier, bool weak)
@@ -184,15 +197,39 @@ add_name(Dictionary *dictionary, const char *name, NameTarget *target, NameTier 
 	NameTokens	words;
 
 	crmio_name_tokens(name, &words);
-	if (target == NULL || words.count == 0)
+	if (words.count == 0)
+		return;
+	add_known_words(dictionary, &words);
+	if (target == NULL)
 		return;
 	entry.spelled = unconstify(char *, name);
 	put_entry(dictionary->by_key, crmio_tokens_key(&words), &entry);
 	if (words.count > 1)
 		put_entry(dictionary->by_set, crmio_tokens_set(&words), &entry);
-	(void) table_put(dictionary->by_word, crmio_tokens_key(&words));
-	for (int i = 0; i < words.count; i++)
-		(void) table_put(dictionary->by_word, words.words[i]);
+}
+
+/*
+ * Adds a word with a meaning.
+ */
+static void
+add_word(Dictionary *dictionary, WordRole role, char *key, char *meaning)
+{
+	MeaningfulWord *new = palloc(sizeof(MeaningfulWord));
+
+	new->key = key;
+	new->length = strlen(key);
+	new->meaning = meaning;
+	dictionary->words[role] = lappend(dictionary->words[role], new);
+	*table_put(dictionary->meanings[role], key) = new;
+}
+
+/*
+ * The last byte of a text that is not empty.
+ */
+static char
+last_byte(const char *text)
+{
+	return text[strlen(text) - 1];
 }
 
 /*
@@ -217,19 +254,18 @@ add_words(Dictionary *dictionary, List *rows)
 			elog(ERROR, "unknown role \"%s\" in table %s.name_word", row->role, CRMIO_SCHEMA);
 		foreach(word, row->words)
 		{
-			MeaningfulWord *new = palloc(sizeof(MeaningfulWord));
 			NameTokens	words;
+			char	   *key;
 
 			crmio_name_tokens(lfirst(word), &words);
-			new->key = crmio_tokens_key(&words);
-			new->length = strlen(new->key);
-			new->meaning = row->meaning;
-			if (new->length == 0)
+			if (words.count == 0)
 				continue;
-			dictionary->words[role] = lappend(dictionary->words[role], new);
-			*table_put(dictionary->meanings[role], new->key) = new;
-			for (int i = 0; i < words.count; i++)
-				(void) table_put(dictionary->by_word, words.words[i]);
+			key = crmio_tokens_key(&words);
+			add_known_words(dictionary, &words);
+			add_word(dictionary, role, key, row->meaning);
+			/* in compounds ("Rechnungsort") the last letter is no plural's */
+			if (role == WORD_TYPE && words.count == 1 && last_byte(lfirst(word)) == 's')
+				add_word(dictionary, role, psprintf("%ss", key), row->meaning);
 		}
 	}
 }
@@ -319,7 +355,7 @@ add_field(Dictionary *dictionary, Field *field, List *words)
 static NameTarget *
 target_of_aliases(Dictionary *dictionary, const FieldAliases *row)
 {
-	NameTarget *target = crmio_dictionary_target(dictionary, row->path);
+	NameTarget *target = row->applies ? crmio_dictionary_target(dictionary, row->path) : NULL;
 	NameTarget *only = NULL;
 	ListCell   *lc;
 
@@ -359,8 +395,6 @@ add_shipped_aliases(Dictionary *dictionary, List *words)
 		NameTarget *target = target_of_aliases(dictionary, row);
 		NameTier	tier = row->any ? TIER_ALIAS_ANY : TIER_ALIAS_MODULE;
 
-		if (target == NULL)
-			continue;
 		foreach(name, row->aliases)
 			add_name(dictionary, lfirst(name), target, tier, false);
 		foreach(name, row->weak)
@@ -444,15 +478,15 @@ is_swapped(const char *a, const char *b)
  * How far a word is from one that it may be a misspelling of: 1 or 2; 0 if it is not.
  */
 static int
-misspelled_by(const char *word, int length, const char *known)
+misspelled_by(const char *word, int length, const char *known, int shortest)
 {
 	int			known_length = strlen(known);
-	int			limit = length >= TYPO_LENGTH_2 ? 2 : length >= TYPO_LENGTH_1 ? 1 : 0;
+	int			limit = length >= TYPO_LENGTH_2 ? 2 : length >= shortest ? 1 : 0;
 	int			distance;
 
 	if (length == known_length && length >= TYPO_LENGTH_SWAP && is_swapped(word, known))
 		return 1;
-	if (limit == 0 || known_length < TYPO_LENGTH_1 || abs(length - known_length) > limit)
+	if (limit == 0 || known_length < shortest || abs(length - known_length) > limit)
 		return 0;
 	distance = varstr_levenshtein_less_equal(word, length, known, known_length, 1, 1, 1,
 											 limit, true);
@@ -484,7 +518,7 @@ plain_words(Dictionary *dictionary)
 	hash_seq_init(&status, dictionary->by_word);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		if (strlen(entry->text) >= TYPO_LENGTH_SWAP && is_plain_word(entry->text))
+		if (strlen(entry->text) >= TYPO_LENGTH_BOLD && is_plain_word(entry->text))
 			dictionary->plain_words = lappend(dictionary->plain_words,
 											  unconstify(char *, entry->text));
 	}
@@ -493,21 +527,22 @@ plain_words(Dictionary *dictionary)
 
 /*
  * The known words, a List of char *, that an unknown one most likely is a misspelling
- * of.
+ * of.  Boldly: also a short word.
  */
 List *
-crmio_dictionary_correct(Dictionary *dictionary, const char *word)
+crmio_dictionary_correct(Dictionary *dictionary, const char *word, bool boldly)
 {
+	int			shortest = boldly ? TYPO_LENGTH_BOLD : TYPO_LENGTH_1;
 	int			length = strlen(word);
 	List	   *best = NIL;
 	int			best_distance = TYPO_DISTANCE_MAX;
 	ListCell   *lc;
 
-	if (length < TYPO_LENGTH_SWAP || length > TYPO_LENGTH_MAX || !is_plain_word(word))
+	if (length < TYPO_LENGTH_BOLD || length > TYPO_LENGTH_MAX || !is_plain_word(word))
 		return NIL;
 	foreach(lc, plain_words(dictionary))
 	{
-		int			distance = misspelled_by(word, length, lfirst(lc));
+		int			distance = misspelled_by(word, length, lfirst(lc), shortest);
 
 		if (distance == 0 || distance > best_distance)
 			continue;

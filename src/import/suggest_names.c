@@ -481,10 +481,34 @@ is_unknown(const Dictionary *dictionary, const char *word)
 }
 
 /*
- * With one unknown word as it may have been meant.
+ * Of what was found boldly, keeps what values can prove, and leaves the proof to them.
  */
 static bool
-look_up_corrected(Search *search, const NameTokens *words)
+keep_provable(Search *search)
+{
+	List	   *kept = NIL;
+	ListCell   *lc;
+
+	foreach(lc, search->found)
+	{
+		Candidate  *candidate = lfirst(lc);
+		FieldKind	kind = candidate->target->path->kind;
+
+		if (kind != KIND_EMAIL && kind != KIND_PHONE)
+			continue;
+		candidate->unsure = true;
+		candidate->confidence = CONFIDENCE_LOW;
+		kept = lappend(kept, candidate);
+	}
+	search->found = kept;
+	return kept != NIL;
+}
+
+/*
+ * With one unknown word as it may have been meant.  Boldly: short words too.
+ */
+static bool
+look_up_corrected(Search *search, const NameTokens *words, bool boldly)
 {
 	Dictionary *dictionary = search->dictionary;
 
@@ -493,17 +517,16 @@ look_up_corrected(Search *search, const NameTokens *words)
 	{
 		ListCell   *lc;
 
-		search->penalty = PENALTY_GUESS;
-
 		if (!is_unknown(dictionary, words->words[i]))
 			continue;
-		foreach(lc, crmio_dictionary_correct(dictionary, words->words[i]))
+		foreach(lc, crmio_dictionary_correct(dictionary, words->words[i], boldly))
 		{
 			NameTokens	corrected = *words;
 
 			corrected.words[i] = lfirst(lc);
+			search->penalty = PENALTY_GUESS;
 			search->number = 1;
-			if (look_up_reduced(search, &corrected))
+			if (look_up_reduced(search, &corrected) && (!boldly || keep_provable(search)))
 			{
 				say_why(search, psprintf("\"%s\" for \"%s\"", words->words[i], corrected.words[i]));
 				return true;
@@ -522,14 +545,16 @@ look_up_head(Search *search, const NameTokens *words)
 {
 	Dictionary *dictionary = search->dictionary;
 	NameTokens	head;
-	int			unknown = 0;
+	int			first = 0;
+	bool		unknown = false;
 	ListCell   *lc;
-	List	   *kept = NIL;
 
-	while (unknown < words->count && is_unknown(dictionary, words->words[unknown]))
-		unknown++;
-	if (unknown > 0)
-		crmio_tokens_part(words, unknown, words->count, &head);
+	while (first < words->count &&
+		   (is_unknown(dictionary, words->words[first]) ||
+			(first > 0 && is_filler(dictionary, words->words[first]))))
+		unknown |= is_unknown(dictionary, words->words[first++]);
+	if (unknown)
+		crmio_tokens_part(words, first, words->count, &head);
 	else
 	{
 		int			stop = 1;
@@ -544,22 +569,18 @@ look_up_head(Search *search, const NameTokens *words)
 	search->limit = CONFIDENCE_MEDIUM;
 	search->penalty = PENALTY_GUESS;
 	search->number = 1;
-	if (head.count == 0 || !look_up_reduced(search, &head))
+	if (head.count == 0 || !look_up_reduced(search, &head) || !keep_provable(search))
 		return false;
 	foreach(lc, search->found)
 	{
 		Candidate  *candidate = lfirst(lc);
-		FieldKind	kind = candidate->target->path->kind;
 
-		if (kind != KIND_EMAIL && kind != KIND_PHONE)
-			continue;
-		candidate->unsure = true;
-		candidate->confidence = kind == KIND_EMAIL ? CONFIDENCE_MEDIUM : CONFIDENCE_LOW;
-		kept = lappend(kept, candidate);
+		/* what is called an e-mail address hardly ever is something else */
+		if (candidate->target->path->kind == KIND_EMAIL)
+			candidate->confidence = CONFIDENCE_MEDIUM;
 	}
-	search->found = kept;
 	say_why(search, "not known of whom");
-	return kept != NIL;
+	return true;
 }
 
 /*
@@ -630,8 +651,9 @@ crmio_candidates_by_name(Dictionary *dictionary, int column, const char *name,
 		{
 			if (search.why_not == NULL)
 				search.why_not = reason_of_entity(dictionary, &words);
-			if (search.why_not == NULL && !look_up_corrected(&search, &words))
-				(void) look_up_head(&search, &words);
+			if (search.why_not == NULL && !look_up_corrected(&search, &words, false) &&
+				!look_up_head(&search, &words))
+				(void) look_up_corrected(&search, &words, true);
 		}
 	}
 	foreach(lc, search.found)
