@@ -27,8 +27,9 @@
 /* ... and so many different ones are shown. */
 #define SHOWN_VALUES	5
 
-/* So many rows are looked at for them. */
+/* So many rows are looked at for them, or so many bytes: the rest would say no more. */
 #define SAMPLED_ROWS	1000
+#define SAMPLED_BYTES	(1024 * 1024)
 
 /* A field path that columns may be mapped to. */
 typedef struct NameTarget
@@ -94,7 +95,7 @@ typedef struct Dictionary
 	HTAB	   *by_key;			/* words joined -> NameEntry list */
 	HTAB	   *by_set;			/* words in alphabetical order -> NameEntry list */
 	HTAB	   *by_word;		/* all words that stand in some name */
-	List	   *plain_words;	/* those of them that may be misspelled */
+	List	   *plain_words;	/* of those that may be misspelled, once needed */
 	List	   *words[WORD_ROLES];	/* of MeaningfulWord * */
 	HTAB	   *meanings[WORD_ROLES];	/* the same, by key */
 	List	   *targets;		/* of NameTarget * */

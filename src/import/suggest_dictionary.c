@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "port/pg_bitutils.h"
 #include "utils/varlena.h"
 
 #include "import/suggest.h"
@@ -35,6 +36,14 @@ typedef struct TextEntry
 	const char *text;
 	void	   *value;
 } TextEntry;
+
+/* A known word that others may be misspellings of. */
+typedef struct PlainWord
+{
+	char	   *word;
+	int			length;
+	uint32		letters;		/* which ones are in it: a bit for each */
+} PlainWord;
 
 static const char *const role_names[] = {
 	[WORD_ENTITY] = "entity",
@@ -475,18 +484,35 @@ is_swapped(const char *a, const char *b)
 }
 
 /*
+ * Which letters a word has, a bit for each.
+ */
+static uint32
+letters_of(const char *word)
+{
+	uint32		letters = 0;
+
+	for (; *word; word++)
+		letters |= (uint32) 1 << (*word & 31);
+	return letters;
+}
+
+/*
  * How far a word is from one that it may be a misspelling of: 1 or 2; 0 if it is not.
  */
 static int
-misspelled_by(const char *word, int length, const char *known, int shortest)
+misspelled_by(const char *word, int length, uint32 letters, const PlainWord *plain, int shortest)
 {
-	int			known_length = strlen(known);
+	const char *known = plain->word;
+	int			known_length = plain->length;
 	int			limit = length >= TYPO_LENGTH_2 ? 2 : length >= shortest ? 1 : 0;
 	int			distance;
 
 	if (length == known_length && length >= TYPO_LENGTH_SWAP && is_swapped(word, known))
 		return 1;
 	if (limit == 0 || known_length < shortest || abs(length - known_length) > limit)
+		return 0;
+	/* each change of a letter takes one away and brings one at most: most words go here */
+	if (pg_popcount32(letters ^ plain->letters) > 2 * limit)
 		return 0;
 	distance = varstr_levenshtein_less_equal(word, length, known, known_length, 1, 1, 1,
 											 limit, true);
@@ -518,9 +544,15 @@ plain_words(Dictionary *dictionary)
 	hash_seq_init(&status, dictionary->by_word);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		if (strlen(entry->text) >= TYPO_LENGTH_BOLD && is_plain_word(entry->text))
-			dictionary->plain_words = lappend(dictionary->plain_words,
-											  unconstify(char *, entry->text));
+		PlainWord  *plain;
+
+		if (strlen(entry->text) < TYPO_LENGTH_BOLD || !is_plain_word(entry->text))
+			continue;
+		plain = palloc(sizeof(PlainWord));
+		plain->word = unconstify(char *, entry->text);
+		plain->length = strlen(plain->word);
+		plain->letters = letters_of(plain->word);
+		dictionary->plain_words = lappend(dictionary->plain_words, plain);
 	}
 	return dictionary->plain_words;
 }
@@ -536,19 +568,22 @@ crmio_dictionary_correct(Dictionary *dictionary, const char *word, bool boldly)
 	int			length = strlen(word);
 	List	   *best = NIL;
 	int			best_distance = TYPO_DISTANCE_MAX;
+	uint32		letters;
 	ListCell   *lc;
 
 	if (length < TYPO_LENGTH_BOLD || length > TYPO_LENGTH_MAX || !is_plain_word(word))
 		return NIL;
+	letters = letters_of(word);
 	foreach(lc, plain_words(dictionary))
 	{
-		int			distance = misspelled_by(word, length, lfirst(lc), shortest);
+		PlainWord  *plain = lfirst(lc);
+		int			distance = misspelled_by(word, length, letters, plain, shortest);
 
 		if (distance == 0 || distance > best_distance)
 			continue;
 		if (distance < best_distance)
 			best = NIL;
-		best = lappend(best, lfirst(lc));
+		best = lappend(best, plain->word);
 		best_distance = distance;
 	}
 	return best;

@@ -60,10 +60,12 @@ crmio_samples_read(Reader *reader)
 	ColumnSamples *samples = palloc0(Max(reader->ncolumns, 1) * sizeof(ColumnSamples));
 	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "crmio samples",
 													  ALLOCSET_DEFAULT_SIZES);
+	bool		unfinished = true;
+	size_t		bytes = 0;
 
 	for (int i = 0; i < reader->ncolumns; i++)
 		memset(samples[i].fits, -1, sizeof(samples[i].fits));
-	for (int n = 0; n < SAMPLED_ROWS; n++)
+	for (int n = 0; n < SAMPLED_ROWS && bytes < SAMPLED_BYTES && unfinished; n++)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(row_context);
 		FileRow		row;
@@ -74,8 +76,13 @@ crmio_samples_read(Reader *reader)
 		MemoryContextSwitchTo(caller);
 		if (!found)
 			break;
+		bytes += row.length;
+		unfinished = row.error_code != NULL;
 		for (int i = 0; i < reader->ncolumns && row.error_code == NULL; i++)
+		{
 			crmio_samples_add(&samples[i], row.fields[i]);
+			unfinished |= samples[i].nvalues < JUDGED_VALUES;
+		}
 		MemoryContextReset(row_context);
 	}
 	MemoryContextDelete(row_context);
