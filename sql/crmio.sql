@@ -337,7 +337,7 @@ INSERT INTO crmio.field_alias (module, field, aliases, weak) VALUES
 ('contacts', 'account.domain', '{Company Domain Name,Company Domain,Account Domain Name}', '{Domain,Company Website,Company URL,Account Website,Organization Website,Email Domain}'),
 ('*company', 'name', '{Account Name,Account,Company Name,Company,Organization,Organization Name,Organisation,Organisation Name,Business Name,Customer Name,Client Name,Firma,Firmenname,Unternehmen,Unternehmensname,Kundenname,Entreprise,Nom,Nom de l''entreprise,Nom du compte,Societe,Nom de la societe,Raison sociale,Empresa,Nombre,Nombre de la empresa,Nombre de empresa,Nombre de cuenta,Nombre de la cuenta,Nome,Nome da empresa,Nome da conta,Compania,Nombre de la compania,Razon social,Razao social,Organizacion,Organizacao,Azienda}', '{Customer,Client,Business,Firm,Kunde}'),
 ('*company', 'domain', '{Domain Name,Account Domain,Company Domain,Company Domain Name,Email Domain,Website Domain,Domaine,Dominio}', '{}'),
-('*company', 'employees', '{Number of Employees,No of Employees,Num Employees,Employee Count,Total Employees,Headcount,Head Count,Company Size,Mitarbeiter,Mitarbeiterzahl,Mitarbeiteranzahl,Anzahl Mitarbeiter,Anzahl der Mitarbeiter,Beschaftigte,Effectif,Nombre d''employes,Nombre de salaries,Empleados,Numero de empleados,Funcionarios,Numero de funcionarios}', '{Size,Staff}'),
+('*company', 'employees', '{Number of Employees,Number Employees,No of Employees,Num Employees,Employee Count,Total Employees,Headcount,Head Count,Company Size,Mitarbeiter,Mitarbeiterzahl,Mitarbeiteranzahl,Anzahl Mitarbeiter,Anzahl der Mitarbeiter,Beschaftigte,Effectif,Nombre d''employes,Nombre de salaries,Empleados,Numero de empleados,Funcionarios,Numero de funcionarios}', '{Size,Staff}'),
 ('*company', 'mrr', '{Monthly Recurring Revenue,Monthly Revenue,Recurring Revenue per Month,Ingresos mensuales,Receita mensal,Revenu mensuel recurrent}', '{}'),
 ('*company', 'renewal_date', '{Renewal,Contract Renewal,Contract Renewal Date,Subscription Renewal Date,Next Renewal,Next Renewal Date,Renews On,Verlangerungsdatum,Date de renouvellement,Fecha de renovacion,Data de renovacao}', '{Contract End Date}'),
 ('*company', 'lifecycle_stage', '{Lifecycle,Account Stage,Company Stage,Customer Stage}', '{Stage,Account Status}'),
@@ -416,8 +416,9 @@ LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_mapping IS
 'The suggestions of high and medium confidence as a mapping for crm_import, to edit and pass on; other columns are null in it. file, module, options: as crm_suggest_mapping; the options come along. Errors: the same.';
 
--- A preset maps what these exports call by default; "missing_columns" makes its columns
--- alternatives, of which a file has some.
+-- A preset maps the columns that such exports have by default; "missing_columns" makes them
+-- alternatives, of which a file has some.  Contacts there need no account, so an empty one
+-- stands in.
 INSERT INTO crmio.preset (name, mapping) VALUES
 ('salesforce_leads', '{"module": "leads", "missing_columns": "ignore",
 	"columns": {
@@ -428,7 +429,7 @@ INSERT INTO crmio.preset (name, mapping) VALUES
 		"Zip/Postal Code": "address.postal_code", "Postal Code": "address.postal_code", "Zip": "address.postal_code", "Country": "address.country",
 		"Country (text only)": "address.country", "Website": "website", "Lead Status": "status", "Status": "status", "Lead Owner": "owner",
 		"Lead ID": "custom.salesforce_id", "Id": "custom.salesforce_id"}}'),
-('salesforce_contacts', '{"module": "contacts", "auto_create": ["account"], "unresolved": "warn", "missing_columns": "ignore",
+('salesforce_contacts', '{"module": "contacts", "auto_create": ["account"], "unresolved": "warn", "missing_columns": "ignore", "static": {"account.name": null},
 	"columns": {
 		"Email": "email", "Email Address": "email", "First Name": "first_name", "Last Name": "last_name", "Title": "job_title", "Phone": "phone",
 		"Mobile": "phone.mobile", "Mobile Phone": "phone.mobile", "Fax": "phone.fax", "Lead Source": "source", "Description": "notes", "Name": "name",
@@ -456,7 +457,7 @@ INSERT INTO crmio.preset (name, mapping) VALUES
 		"Shipping Postal Code": "address.shipping.postal_code", "Shipping Zip": "address.shipping.postal_code",
 		"Shipping Country": "address.shipping.country", "Shipping Country (text only)": "address.shipping.country", "Account Owner": "owner",
 		"Account ID": "custom.salesforce_id", "Id": "custom.salesforce_id"}}'),
-('hubspot_contacts', '{"module": "contacts", "auto_create": ["account"], "unresolved": "warn", "missing_columns": "ignore",
+('hubspot_contacts', '{"module": "contacts", "auto_create": ["account"], "unresolved": "warn", "missing_columns": "ignore", "static": {"account.name": null},
 	"columns": {
 		"Email": "email", "Work email": "email.work", "First Name": "first_name", "Last Name": "last_name", "Phone Number": "phone", "Phone": "phone",
 		"Mobile Phone Number": "phone.mobile", "Mobile Phone": "phone.mobile", "Fax Number": "phone.fax", "Job Title": "job_title",
@@ -473,7 +474,7 @@ INSERT INTO crmio.preset (name, mapping) VALUES
 		"State/Region": "address.state", "State": "address.state", "Postal Code": "address.postal_code", "Zip": "address.postal_code",
 		"Country/Region": "address.country", "Country": "address.country", "Description": "description", "About Us": "description",
 		"Company owner": "owner", "Record ID": "custom.hubspot_id", "Record ID - Company": "custom.hubspot_id"}}'),
-('pipedrive_people', '{"module": "contacts", "auto_create": ["account"], "unresolved": "warn", "missing_columns": "ignore",
+('pipedrive_people', '{"module": "contacts", "auto_create": ["account"], "unresolved": "warn", "missing_columns": "ignore", "static": {"account.name": null},
 	"columns": {
 		"Person - Name": "name", "Person - First name": "first_name", "Person - Last name": "last_name", "Person - Email": "email",
 		"Person - Email - Work": "email", "Person - Email - Home": "email.home", "Person - Email - Other": "email.other", "Person - Phone": "phone",

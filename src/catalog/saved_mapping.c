@@ -69,7 +69,7 @@ read_mappings(const char *sql)
 static List *
 read_presets(void)
 {
-	return read_mappings("SELECT name, NULL::name, mapping FROM " CRMIO_SCHEMA ".preset ORDER BY name");
+	return read_mappings("SELECT name, NULL AS owner, mapping FROM " CRMIO_SCHEMA ".preset ORDER BY 1");
 }
 
 /*
@@ -81,7 +81,7 @@ read_saved(void)
 	List	   *visible = NIL;
 	ListCell   *lc;
 
-	foreach(lc, read_mappings("SELECT name, owner, mapping FROM " CRMIO_SCHEMA ".saved_mapping ORDER BY name, owner"))
+	foreach(lc, read_mappings("SELECT name, owner, mapping FROM " CRMIO_SCHEMA ".saved_mapping ORDER BY 1, 2"))
 	{
 		SavedMapping *row = lfirst(lc);
 		Oid			role = get_role_oid(row->owner, true);

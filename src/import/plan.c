@@ -220,6 +220,30 @@ map_given_columns(ImportPlan *plan, const Reader *reader)
 }
 
 /*
+ * notice_lost_row
+ *		Columns given by position alone say nothing about the header: if that looks like
+ *		a row of data, it may be one.
+ */
+static void
+notice_lost_row(const ImportPlan *plan, const Reader *reader)
+{
+	ListCell   *lc;
+
+	if (plan->mapping->reader.header_row >= 0)
+		return;
+	foreach(lc, plan->mapping->columns)
+	{
+		if (((MappedColumn *) lfirst(lc))->column[0] != '#')
+			return;
+	}
+	if (crmio_header_is_data(reader))
+		ereport(NOTICE,
+				(errmsg("line " INT64_FORMAT " of \"%s\" is taken for the header, but looks like a row of data",
+						reader->header_line, reader->source->name),
+				 errhint("If the file has no header, set \"header_row\" to 0; if it has, set it to its line.")));
+}
+
+/*
  * paths_of_inputs
  *		What is filled already, as a List of char *.
  */
@@ -283,7 +307,8 @@ map_suggested_columns(ImportPlan *plan, Reader *reader)
 
 /*
  * map_statics
- *		"static" of the mapping.
+ *		"static" of the mapping.  Where columns may be missing, a value stands in for
+ *		them.
  */
 static void
 map_statics(ImportPlan *plan)
@@ -296,6 +321,8 @@ map_statics(ImportPlan *plan)
 		FieldPath  *path = resolve_path(plan->module, value->path, "\"static\"");
 		Input		source = {.column = -1};
 
+		if (plan->mapping->ignore_missing && !is_free(plan, path))
+			continue;
 		source.static_text = value->text;
 		if (value->joined != NULL && path->kind == KIND_TEXT_LIST)
 			source.static_text = value->joined;
@@ -374,6 +401,7 @@ crmio_plan_create(MemoryContext context, Mapping *mapping, Module *module,
 	if (mapping->columns_given)
 	{
 		map_given_columns(plan, reader);
+		notice_lost_row(plan, reader);
 		nmapped = plan->ninputs;
 		map_statics(plan);
 	}
@@ -390,7 +418,7 @@ crmio_plan_create(MemoryContext context, Mapping *mapping, Module *module,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("no column of the file is mapped"),
 				 mapping->columns_given ?
-				 errdetail("\"columns\" of the mapping maps none of them; columns that it does not list are skipped.") :
+				 errdetail("\"columns\" of the mapping maps nothing that is in the file; columns that it does not list are skipped.") :
 				 errdetail("No column has the name, label or alias of a field of module \"%s\".",
 						   module->name),
 				 errhint("SELECT * FROM crm_columns(file) shows the columns, SELECT * FROM crm_fields('%s') the fields.",

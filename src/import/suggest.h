@@ -119,8 +119,8 @@ typedef struct Candidate
 	Confidence	confidence;
 	int			score;			/* orders candidates of one confidence */
 	bool		unsure;			/* values that fit make it medium */
-	bool		one_word;		/* a full name that may also be half of one */
-	bool		loose;			/* found by a shipped name, or less */
+	bool		full_name;		/* surely of first and last name, not of one of them */
+	bool		loose;			/* not by the field's own name, label or registered alias */
 	char	   *reason;
 } Candidate;
 
@@ -170,6 +170,7 @@ extern void crmio_candidate_judge(const Dictionary *dictionary, Candidate *candi
 								  ColumnSamples *samples);
 extern List *crmio_candidates_by_value(Dictionary *dictionary, int column,
 									   ColumnSamples *samples);
+extern bool crmio_samples_have_blanks(const ColumnSamples *samples);
 extern bool crmio_header_is_data(const Reader *reader);
 
 /* suggest_assign.c */

@@ -4,7 +4,8 @@
  *	  better one has it.
  *
  * Candidates are taken best first, so the result is the same for the same file.  A
- * full name gives way to its parts; guesses by values come last.
+ * full name gives way to its two parts, but not to one of them; guesses by values come
+ * last.
  */
 #include "postgres.h"
 
@@ -31,9 +32,11 @@ typedef struct Assignment
 static int
 turn_of(const Candidate *candidate)
 {
-	if (candidate->confidence == CONFIDENCE_LOW)
-		return 2;
-	return candidate->target->path->part == PATH_NAME ? 1 : 0;
+	if (candidate->confidence <= CONFIDENCE_LOW)
+		return 3;
+	if (candidate->target->path->part != PATH_NAME)
+		return 1;
+	return candidate->full_name ? 0 : 2;
 }
 
 /*
@@ -143,8 +146,7 @@ give_half_name(Assignment *assignment, const Candidate *candidate)
 	int			owner;
 	NameTarget *half;
 
-	if (path->part != PATH_NAME || !candidate->one_word ||
-		candidate->confidence < CONFIDENCE_MEDIUM)
+	if (path->part != PATH_NAME || candidate->confidence < CONFIDENCE_HIGH)
 		return false;
 	first = owner_of_field(assignment, path->first_name) == OWNER_NONE;
 	if (first == (owner_of_field(assignment, path->last_name) == OWNER_NONE))
@@ -158,6 +160,52 @@ give_half_name(Assignment *assignment, const Candidate *candidate)
 		 psprintf("the other half of the name in column %s",
 				  quote_literal_cstr(crmio_clip(assignment->reader->column_names[owner]))));
 	return true;
+}
+
+/*
+ * Is there a column for a field?
+ */
+static bool
+have_candidate(List *candidates, const Field *field)
+{
+	ListCell   *lc;
+
+	foreach(lc, candidates)
+	{
+		Candidate  *candidate = lfirst(lc);
+		const FieldPath *path = candidate->target->path;
+
+		if (path->part == PATH_VALUE && path->field == field &&
+			candidate->confidence >= CONFIDENCE_MEDIUM)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A full name is surely one if it is called so, or its values are; but it gives way if
+ * there are columns for both of its parts.
+ */
+static void
+settle_full_names(Dictionary *dictionary, List *candidates, const Suggestions *suggestions)
+{
+	Field	   *first;
+	Field	   *last;
+	bool		both = crmio_module_splits_name(dictionary->module, &first, &last) &&
+		have_candidate(candidates, first) && have_candidate(candidates, last);
+	ListCell   *lc;
+
+	foreach(lc, candidates)
+	{
+		Candidate  *candidate = lfirst(lc);
+
+		if (candidate->target->path->part == PATH_NAME &&
+			candidate->confidence == CONFIDENCE_HIGH &&
+			crmio_samples_have_blanks(suggestions->columns[candidate->column].samples))
+			candidate->full_name = true;
+		if (both)
+			candidate->full_name = false;
+	}
 }
 
 /*
@@ -218,6 +266,7 @@ crmio_assign(Dictionary *dictionary, const Reader *reader, List *candidates,
 	for (int i = 0; i < assignment.ntargets; i++)
 		assignment.owners[i] = OWNER_NONE;
 	take_statics(&assignment, taken);
+	settle_full_names(dictionary, candidates, suggestions);
 	list_sort(candidates, compare_candidates);
 	foreach(lc, candidates)
 	{
@@ -226,7 +275,9 @@ crmio_assign(Dictionary *dictionary, const Reader *reader, List *candidates,
 
 		if (suggestions->columns[candidate->column].path != NULL)
 			continue;
-		if (owner == OWNER_NONE)
+		if (candidate->confidence == CONFIDENCE_NONE)
+			suggestions->columns[candidate->column].reason = candidate->reason;
+		else if (owner == OWNER_NONE)
 			give(&assignment, candidate->column, candidate->target, candidate->confidence,
 				 candidate->reason);
 		else if (!give_half_name(&assignment, candidate))

@@ -18,6 +18,9 @@
 /* How many names a module has, more or less: a hint for the tables. */
 #define NAMES_EXPECTED 1024
 
+/* How columns of money in whole cents end. */
+#define CENTS_SUFFIX	"_cents"
+
 /*
  * A misspelled word must be this long for one letter to be wrong in it, and this long
  * for two; two letters that changed places do in a shorter one.  Short words are too
@@ -336,6 +339,7 @@ add_field(Dictionary *dictionary, Field *field, List *words)
 {
 	NameTarget *target;
 	bool		reference = field->storage == STORAGE_SCALAR && field->kind == KIND_REFERENCE;
+	size_t		length = strlen(field->name);
 	ListCell   *lc;
 
 	if (field->storage == STORAGE_CUSTOM)
@@ -352,6 +356,11 @@ add_field(Dictionary *dictionary, Field *field, List *words)
 	add_name(dictionary, field->label, target, reference ? TIER_BARE : TIER_LABEL, false);
 	foreach(lc, field->aliases)
 		add_name(dictionary, lfirst(lc), target, TIER_ALIAS, false);
+	/* nobody but the table calls it cents */
+	if (field->cents && length > strlen(CENTS_SUFFIX) &&
+		strcmp(field->name + length - strlen(CENTS_SUFFIX), CENTS_SUFFIX) == 0)
+		add_name(dictionary, pnstrdup(field->name, length - strlen(CENTS_SUFFIX)), target,
+				 TIER_ALIAS_ANY, false);
 	if (reference)
 		add_reference(dictionary, field, words);
 }
@@ -412,6 +421,35 @@ add_shipped_aliases(Dictionary *dictionary, List *words)
 }
 
 /*
+ * In a module without addresses a field that is called as a part of one ("zip") goes by
+ * all names of that part.
+ */
+static void
+add_parts_as_fields(Dictionary *dictionary)
+{
+	ListCell   *lc;
+	ListCell   *other;
+
+	foreach(lc, dictionary->words[WORD_PART])
+	{
+		MeaningfulWord *word = lfirst(lc);
+		NameEntry  *entry = crmio_dictionary_find(dictionary, word->key);
+
+		if (entry == NULL || entry->tier != TIER_NAME)
+			continue;
+		foreach(other, dictionary->words[WORD_PART])
+		{
+			MeaningfulWord *synonym = lfirst(other);
+			NameEntry	new = {.target = entry->target,.tier = TIER_ALIAS_ANY,
+			.spelled = synonym->key};
+
+			if (strcmp(synonym->meaning, word->meaning) == 0)
+				put_entry(dictionary->by_key, synonym->key, &new);
+		}
+	}
+}
+
+/*
  * The dictionary of a module, in CurrentMemoryContext.
  */
 Dictionary *
@@ -439,6 +477,8 @@ crmio_dictionary_create(const Module *module)
 				 TIER_ALIAS, false);
 	}
 	add_shipped_aliases(dictionary, words);
+	if (dictionary->addresses == NIL)
+		add_parts_as_fields(dictionary);
 	return dictionary;
 }
 

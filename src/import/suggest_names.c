@@ -115,6 +115,7 @@ add_candidate(Search *search, NameTarget *target, Confidence confidence, int sco
 	candidate->target = target;
 	candidate->confidence = Min(confidence, search->limit);
 	candidate->score = score - search->penalty + (target->required ? SCORE_REQUIRED : 0);
+	candidate->loose = true;
 	candidate->reason = reason;
 	search->found = lappend(search->found, candidate);
 }
@@ -167,7 +168,7 @@ add_entries(Search *search, const NameEntry *entries)
 		if (list_length(search->found) == before)
 			continue;
 		candidate = llast(search->found);
-		candidate->loose = entry->tier <= TIER_ALIAS_MODULE;
+		candidate->loose = entry->tier < TIER_PATH || search->penalty > 0;
 	}
 }
 
@@ -584,6 +585,28 @@ look_up_head(Search *search, const NameTokens *words)
 }
 
 /*
+ * Do several words each name a field of their own?  An "Owner Email" is neither the owner
+ * nor the e-mail address, whatever its values look like.
+ */
+static char *
+reason_of_fields(const Dictionary *dictionary, const NameTokens *words)
+{
+	NameTarget *first = NULL;
+
+	for (int i = 0; i < words->count; i++)
+	{
+		NameEntry  *entry = crmio_dictionary_find(dictionary, words->words[i]);
+
+		if (entry == NULL || entry->target == first)
+			continue;
+		if (first != NULL)
+			return psprintf("neither %s nor %s", first->path->text, entry->target->path->text);
+		first = entry->target;
+	}
+	return NULL;
+}
+
+/*
  * Is the name about a record of another kind?  "Deal - Title" is nothing of a person.
  */
 static char *
@@ -654,13 +677,16 @@ crmio_candidates_by_name(Dictionary *dictionary, int column, const char *name,
 			if (search.why_not == NULL && !look_up_corrected(&search, &words, false) &&
 				!look_up_head(&search, &words))
 				(void) look_up_corrected(&search, &words, true);
+			if (search.why_not == NULL)
+				search.why_not = reason_of_fields(dictionary, &words);
 		}
 	}
 	foreach(lc, search.found)
 	{
 		Candidate  *candidate = lfirst(lc);
 
-		candidate->one_word = words.count == 1;
+		candidate->full_name = candidate->target->path->part == PATH_NAME &&
+			candidate->confidence == CONFIDENCE_HIGH && words.count > 1;
 	}
 	if (search.found == NIL)
 		*why_not = search.why_not;

@@ -19,6 +19,9 @@
 #define SHARE_FITS		0.9
 #define SHARE_MIXED		0.5
 
+/* A name is not doubted for fewer wrong values than these. */
+#define DOUBT_VALUES	3
+
 /* Scores of columns whose values alone speak: each less than by any name. */
 #define SCORE_BY_VALUE	40
 
@@ -229,17 +232,33 @@ wrong_text(const Dictionary *dictionary, const Candidate *candidate, ColumnSampl
 
 	if (path->kind != KIND_TEXT || samples->nvalues == 0)
 		return NULL;
-	if (candidate->loose && share_of_honorifics(dictionary, samples) >= SHARE_FITS)
-		return "forms of address";
 	if (is_person_name(dictionary, path) && share_of_kind(samples, KIND_EMAIL) >= SHARE_MIXED)
 		return "e-mail addresses";
 	numbers = is_person_name(dictionary, path) ||
 		(path->part == PATH_ADDRESS && strcmp(path->key, "postal_code") != 0 &&
 		 strncmp(path->key, "street", 6) != 0) ||
-		(path->part != PATH_ADDRESS && candidate->loose);
+		path->part == PATH_REFERENCE;
 	if (numbers && share_of_kind(samples, KIND_NUMBER) >= SHARE_FITS)
 		return "numbers";
 	return NULL;
+}
+
+/*
+ * Lowers the confidence in a name that its values contradict: more or less, by how many
+ * they are.  A field's own name is not refuted by them: then the values are wrong, and
+ * an import that says so is better than one that leaves them out.
+ */
+static void
+doubt(Candidate *candidate, int wrong, double share, char *reason)
+{
+	Confidence	floor = candidate->loose ? CONFIDENCE_LOW : CONFIDENCE_MEDIUM;
+	Confidence	lowered = share < SHARE_MIXED && wrong >= DOUBT_VALUES ? CONFIDENCE_LOW :
+		candidate->confidence - 1;
+
+	candidate->confidence = Min(candidate->confidence, Max(lowered, floor));
+	if (candidate->confidence == CONFIDENCE_LOW)
+		candidate->score = 0;	/* what the values say counts more */
+	candidate->reason = psprintf("%s; but %s", candidate->reason, reason);
 }
 
 /*
@@ -251,12 +270,16 @@ crmio_candidate_judge(const Dictionary *dictionary, Candidate *candidate, Column
 {
 	double		share = share_of_path(samples, candidate->target->path);
 	const char *wrong = wrong_text(dictionary, candidate, samples);
+	int			misfits;
 
-	if (wrong != NULL)
+	if (candidate->loose && share_of_honorifics(dictionary, samples) >= SHARE_FITS)
 	{
-		candidate->confidence = CONFIDENCE_LOW;
-		candidate->reason = psprintf("%s; but its values are %s", candidate->reason, wrong);
+		candidate->confidence = CONFIDENCE_NONE;
+		candidate->reason = "not imported: forms of address";
+		return;
 	}
+	if (wrong != NULL)
+		doubt(candidate, samples->nvalues, 0, psprintf("its values are %s", wrong));
 	if (share < 0)
 		return;
 	if (share >= SHARE_FITS)
@@ -266,11 +289,9 @@ crmio_candidate_judge(const Dictionary *dictionary, Candidate *candidate, Column
 		candidate->reason = psprintf("%s; values fit", candidate->reason);
 		return;
 	}
-	candidate->confidence = share >= SHARE_MIXED ?
-		Max(candidate->confidence - 1, CONFIDENCE_LOW) : CONFIDENCE_LOW;
-	candidate->reason = psprintf("%s; but %d of %d values do not fit", candidate->reason,
-								 samples->nvalues - (int) (share * samples->nvalues + 0.5),
-								 samples->nvalues);
+	misfits = samples->nvalues - (int) (share * samples->nvalues + 0.5);
+	doubt(candidate, misfits, share,
+		  psprintf("%d of %d values do not fit", misfits, samples->nvalues));
 }
 
 /*
@@ -379,12 +400,25 @@ crmio_candidates_by_value(Dictionary *dictionary, int column, ColumnSamples *sam
 		candidate->confidence = CONFIDENCE_LOW;
 		candidate->score = SCORE_BY_VALUE - Min(target->index, SCORE_BY_VALUE) +
 			(target->required ? SCORE_BY_VALUE : 0);
-		candidate->reason = psprintf("the name says nothing, but all values look like %s",
+		candidate->reason = psprintf("by the values alone, which look like %s",
 									 target->path->kind == KIND_CHOICE ? "choices of the field" :
 									 crmio_kind_name(target->path->kind));
 		candidates = lappend(candidates, candidate);
 	}
 	return candidates;
+}
+
+/*
+ * Have most values several words?
+ */
+bool
+crmio_samples_have_blanks(const ColumnSamples *samples)
+{
+	int			count = 0;
+
+	for (int i = 0; i < samples->nvalues; i++)
+		count += strchr(samples->values[i], ' ') != NULL;
+	return samples->nvalues > 0 && 2 * count > samples->nvalues;
 }
 
 /*
