@@ -39,6 +39,8 @@ typedef struct FieldAliases
  *	noise		words that add nothing: "primary", "value"
  *	stop		articles and prepositions
  *	ordinal		"first", "third": the meaning is the number
+ *	kind		words for what a field holds, the meaning is its kind: "date" in "Date of Renewal"
+ *	code		words for a part of an address in short: "State Code"
  *	known		words of names that are no field's, and no misspelling of one either
  *	not			makes of any name something that no field is meant by; the meaning says what
  *	not_first, not_last		likewise, as the first or last word

@@ -156,7 +156,8 @@ crmio_suggest(const Module *module, Reader *reader, const ReaderOptions *options
 	header_is_data = !named && options->header_row < 0 && crmio_header_is_data(reader);
 	for (int i = 0; i < reader->ncolumns; i++)
 	{
-		if (header_is_data)
+		/* numbers in its place may be names all the same */
+		if (header_is_data && strspn(reader->raw_header[i], " 0123456789") != strlen(reader->raw_header[i]))
 			crmio_samples_add(&samples[i], reader->raw_header[i]);
 		candidates = list_concat(candidates, by_name[i]);
 		if (!have_probable(by_name[i]) && why_not[i] == NULL)

@@ -73,6 +73,8 @@ typedef enum WordRole
 	WORD_NOISE,
 	WORD_STOP,
 	WORD_ORDINAL,
+	WORD_KIND,
+	WORD_CODE,
 	WORD_KNOWN,
 	WORD_NOT,
 	WORD_NOT_FIRST,
@@ -119,8 +121,10 @@ typedef struct Candidate
 	Confidence	confidence;
 	int			score;			/* orders candidates of one confidence */
 	bool		unsure;			/* values that fit make it medium */
+	bool		proof;			/* without values that fit it is none */
 	bool		full_name;		/* surely of first and last name, not of one of them */
-	bool		loose;			/* not by the field's own name, label or registered alias */
+	bool		loose;			/* values that contradict it refute it */
+	bool		own_name;		/* by a field's own name, label or registered alias */
 	char	   *reason;
 } Candidate;
 
@@ -170,6 +174,7 @@ extern void crmio_candidate_judge(const Dictionary *dictionary, Candidate *candi
 								  ColumnSamples *samples);
 extern List *crmio_candidates_by_value(Dictionary *dictionary, int column,
 									   ColumnSamples *samples);
+extern bool crmio_kind_has_shape(FieldKind kind);
 extern bool crmio_samples_have_blanks(const ColumnSamples *samples);
 extern bool crmio_header_is_data(const Reader *reader);
 

@@ -28,7 +28,7 @@
  */
 #define TYPO_LENGTH_1		6
 #define TYPO_LENGTH_2		10
-#define TYPO_LENGTH_SWAP	5
+#define TYPO_LENGTH_SWAP	4
 #define TYPO_LENGTH_BOLD	4	/* if values confirm it */
 #define TYPO_LENGTH_MAX		60
 #define TYPO_DISTANCE_MAX	2
@@ -56,6 +56,8 @@ static const char *const role_names[] = {
 	[WORD_NOISE] = "noise",
 	[WORD_STOP] = "stop",
 	[WORD_ORDINAL] = "ordinal",
+	[WORD_KIND] = "kind",
+	[WORD_CODE] = "code",
 	[WORD_KNOWN] = "known",
 	[WORD_NOT] = "not",
 	[WORD_NOT_FIRST] = "not_first",
@@ -360,7 +362,7 @@ add_field(Dictionary *dictionary, Field *field, List *words)
 	if (field->cents && length > strlen(CENTS_SUFFIX) &&
 		strcmp(field->name + length - strlen(CENTS_SUFFIX), CENTS_SUFFIX) == 0)
 		add_name(dictionary, pnstrdup(field->name, length - strlen(CENTS_SUFFIX)), target,
-				 TIER_ALIAS_ANY, false);
+				 TIER_LABEL, false);
 	if (reference)
 		add_reference(dictionary, field, words);
 }
@@ -544,15 +546,18 @@ misspelled_by(const char *word, int length, uint32 letters, const PlainWord *pla
 {
 	const char *known = plain->word;
 	int			known_length = plain->length;
-	int			limit = length >= TYPO_LENGTH_2 ? 2 : length >= shortest ? 1 : 0;
+	int			longer = Max(length, known_length);
+	int			limit = longer >= TYPO_LENGTH_2 ? 2 : longer >= shortest ? 1 : 0;
 	int			distance;
 
 	if (length == known_length && length >= TYPO_LENGTH_SWAP && is_swapped(word, known))
 		return 1;
-	if (limit == 0 || known_length < shortest || abs(length - known_length) > limit)
+	if (abs(length - known_length) > limit)
 		return 0;
 	/* each change of a letter takes one away and brings one at most: most words go here */
 	if (pg_popcount32(letters ^ plain->letters) > 2 * limit)
+		return 0;
+	if (limit == 0)
 		return 0;
 	distance = varstr_levenshtein_less_equal(word, length, known, known_length, 1, 1, 1,
 											 limit, true);

@@ -22,8 +22,15 @@
 #define SCORE_MAIN_OTHER	81	/* ... and "Other Email" */
 #define SCORE_TYPED			80	/* for an entry beside it */
 #define SCORE_WHOLE_ADDRESS	85	/* "Billing Address", less than "Billing Street" */
+#define SCORE_CODE			70	/* "State Code", less than "State" */
 #define PENALTY_STEP		2	/* for each step that was needed */
 #define PENALTY_GUESS		20	/* for words that are taken for others, or not known */
+
+/*
+ * The meaning of words for an address in whose language the last word is what a name is
+ * about: an "Address Phone" is a phone.
+ */
+#define HEAD_LAST "head last"
 
 /* What is found of one name. */
 typedef struct Search
@@ -169,6 +176,7 @@ add_entries(Search *search, const NameEntry *entries)
 			continue;
 		candidate = llast(search->found);
 		candidate->loose = entry->tier < TIER_PATH || search->penalty > 0;
+		candidate->own_name = entry->tier >= TIER_ALIAS;
 	}
 }
 
@@ -184,8 +192,17 @@ add_typed(Search *search, const NameEntry *entries, const char *type, const char
 		const FieldPath *path = entry->target->path;
 		char	   *reason;
 
-		if (entry->weak || !is_untyped(path) || path->part == PATH_ADDRESS)
+		if (entry->weak || path->part == PATH_ADDRESS ||
+			(path->part != PATH_TYPED && !is_untyped(path)))
 			continue;
+		if (path->type != NULL)
+		{
+			/* "Work Fax" is the fax; a fax at home has no place of its own */
+			if (strcmp(type, "work") == 0)
+				add_candidate(search, entry->target, CONFIDENCE_HIGH, SCORE_BASE,
+							  psprintf("known name \"%s\"", entry->spelled));
+			continue;
+		}
 		reason = psprintf("\"%s\" for the type, \"%s\" for the field", word, entry->spelled);
 		if (path->part != PATH_VALUE)
 			add_candidate(search, typed_target(search, path, type), CONFIDENCE_HIGH,
@@ -246,7 +263,7 @@ without(const char *key, const MeaningfulWord *word, bool at_end)
  * Street", "Street (Address)".
  */
 static void
-look_up_part(Search *search, const char *type, const char *key)
+look_up_part(Search *search, const char *type, const char *key, bool type_names_field)
 {
 	ListCell   *lc;
 
@@ -254,11 +271,15 @@ look_up_part(Search *search, const char *type, const char *key)
 		add_part(search, type, key, false);
 	foreach(lc, search->dictionary->words[WORD_ADDRESS])
 	{
+		MeaningfulWord *noun = lfirst(lc);
+
 		for (int at_end = 0; at_end < 2; at_end++)
 		{
-			char	   *rest = search->found ? NULL : without(key, lfirst(lc), at_end);
+			char	   *rest = search->found ? NULL : without(key, noun, at_end);
 
-			if (rest != NULL)
+			/* an "Address Company" is the company, an "Adresse entreprise" the address */
+			if (rest != NULL && !(rest[0] == '\0' && type_names_field &&
+								  strcmp(noun->meaning, HEAD_LAST) == 0))
 				add_part(search, type, rest, true);
 		}
 	}
@@ -275,7 +296,7 @@ look_up_composed(Search *search, const char *key)
 	ListCell   *lc;
 
 	if (one_address)
-		look_up_part(search, NULL, key);
+		look_up_part(search, NULL, key, false);
 	foreach(lc, dictionary->words[WORD_TYPE])
 	{
 		MeaningfulWord *word = lfirst(lc);
@@ -291,7 +312,139 @@ look_up_composed(Search *search, const char *key)
 				continue;
 			add_typed(search, crmio_dictionary_find(dictionary, rest), word->meaning, word->key);
 			if (search->found == NIL && one_address)
-				look_up_part(search, word->meaning, rest);
+				look_up_part(search, word->meaning, rest,
+							 at_end && crmio_dictionary_find(dictionary, word->key) != NULL);
+		}
+	}
+}
+
+/*
+ * Is it a word that adds nothing?
+ */
+static bool
+is_filler(const Dictionary *dictionary, const char *word)
+{
+	return crmio_word_meaning(dictionary, WORD_NOISE, word) != NULL ||
+		crmio_word_meaning(dictionary, WORD_STOP, word) != NULL;
+}
+
+/*
+ * What one word is in the name of an address part.
+ */
+typedef struct PartWords
+{
+	const char *type;
+	const char *part;
+	int			number;			/* of the address */
+	bool		in_short;		/* a code, not a name */
+} PartWords;
+
+/*
+ * Takes a word into the reading of a name as part of an address; false if it is none.
+ * Of two words for parts ("Country/Region") both are the same part, or the second one
+ * is what some countries have in its place.
+ */
+static bool
+read_part_word(const Dictionary *dictionary, const NameTokens *words, int i, PartWords *read)
+{
+	const char *word = words->words[i];
+	const char *type = crmio_word_meaning(dictionary, WORD_TYPE, word);
+	const char *part = crmio_word_meaning(dictionary, WORD_PART, word);
+
+	if (crmio_token_is_number(word))
+	{
+		/* of the address, or of its line */
+		if (i > 0 && crmio_word_meaning(dictionary, WORD_ADDRESS, words->words[i - 1]) != NULL)
+			read->number = atoi(word);
+		else if (read->part != NULL && strcmp(read->part, "street") == 0 && atoi(word) <= 2)
+			read->part = atoi(word) == 2 ? "street2" : "street";
+		else
+			return false;
+		return true;
+	}
+	if (part != NULL)
+	{
+		if (read->part != NULL && strcmp(read->part, part) != 0 &&
+			!(strcmp(read->part, "country") == 0 && strcmp(part, "state") == 0))
+			return false;
+		read->part = read->part ? read->part : part;
+		return true;
+	}
+	if (type != NULL)
+	{
+		if (read->type != NULL && strcmp(read->type, type) != 0)
+			return false;
+		read->type = type;
+		return true;
+	}
+	if (crmio_word_meaning(dictionary, WORD_CODE, word) != NULL)
+	{
+		read->in_short = true;
+		return true;
+	}
+	return crmio_word_meaning(dictionary, WORD_ADDRESS, word) != NULL || is_filler(dictionary, word);
+}
+
+/*
+ * Words for a type, an address, and its parts, in any order: "AddressOtherCity",
+ * "País o región del trabajo", "Address 1: Street 2", "Province Code".
+ */
+static bool
+look_up_part_words(Search *search, const NameTokens *words)
+{
+	Dictionary *dictionary = search->dictionary;
+	PartWords	read = {.number = 1};
+	Field	   *field;
+
+	if (list_length(dictionary->addresses) != 1)
+		return false;
+	for (int i = 0; i < words->count; i++)
+	{
+		if (!read_part_word(dictionary, words, i, &read))
+			return false;
+	}
+	if (read.part == NULL)
+		return false;
+	if (read.type != NULL && dictionary->entity != NULL && strcmp(read.type, dictionary->entity) == 0)
+		read.type = NULL;
+	field = linitial(dictionary->addresses);
+	search->number = read.number;
+	add_candidate(search,
+				  crmio_dictionary_target(dictionary,
+										  read.type ? psprintf("%s.%s.%s", field->name, read.type, read.part) :
+										  psprintf("%s.%s", field->name, read.part)),
+				  read.in_short ? CONFIDENCE_MEDIUM : CONFIDENCE_HIGH,
+				  read.in_short ? SCORE_CODE : SCORE_BASE,
+				  pstrdup(read.in_short ? "part of the address, in short" : "part of the address"));
+	search->number = 1;
+	return search->found != NIL;
+}
+
+/*
+ * A word for a type and nothing else, "Work": a phone number, if its values are.
+ */
+static void
+look_up_type_alone(Search *search, const char *key)
+{
+	Dictionary *dictionary = search->dictionary;
+	const char *type = crmio_word_meaning(dictionary, WORD_TYPE, key);
+	ListCell   *lc;
+
+	foreach(lc, type ? list_copy(dictionary->targets) : NIL)
+	{
+		NameTarget *target = lfirst(lc);
+		int			before = list_length(search->found);
+
+		if (target->path->kind != KIND_PHONE || target->path->part != PATH_TYPED ||
+			target->path->type != NULL)
+			continue;
+		add_candidate(search, typed_target(search, target->path, type), CONFIDENCE_LOW, SCORE_TYPED,
+					  psprintf("\"%s\" for the type", key));
+		if (list_length(search->found) > before)
+		{
+			Candidate  *candidate = llast(search->found);
+
+			candidate->unsure = candidate->proof = true;
 		}
 	}
 }
@@ -310,6 +463,8 @@ look_up(Search *search, const NameTokens *words)
 	add_entries(search, crmio_dictionary_find(search->dictionary, key));
 	if (search->found == NIL)
 		look_up_composed(search, key);
+	if (search->found == NIL)
+		look_up_type_alone(search, key);
 	return search->found != NIL;
 }
 
@@ -333,16 +488,6 @@ reason_against(const Dictionary *dictionary, const NameTokens *words)
 	if (what == NULL && words->count > 1)
 		what = crmio_word_meaning(dictionary, WORD_NOT_LAST, words->words[words->count - 1]);
 	return what ? psprintf("not imported: %s", what) : NULL;
-}
-
-/*
- * A word with one of these roles.
- */
-static bool
-is_filler(const Dictionary *dictionary, const char *word)
-{
-	return crmio_word_meaning(dictionary, WORD_NOISE, word) != NULL ||
-		crmio_word_meaning(dictionary, WORD_STOP, word) != NULL;
 }
 
 /*
@@ -401,6 +546,7 @@ look_up_reduced(Search *search, const NameTokens *words)
 	NameTokens	rest;
 	NameTokens	shorter;
 	const char *entity;
+	const char *noun;
 	int			number;
 	bool		ordinal;
 
@@ -423,6 +569,15 @@ look_up_reduced(Search *search, const NameTokens *words)
 		else
 			rest = shorter;
 		search->ordinal = false;
+	}
+	noun = crmio_word_meaning(dictionary, WORD_ADDRESS, rest.words[0]);
+	if (rest.count > 1 && noun != NULL && strcmp(noun, HEAD_LAST) == 0)
+	{
+		/* what stands with an address: "Address Phone" */
+		crmio_tokens_part(&rest, 1, rest.count, &shorter);
+		search->penalty += PENALTY_STEP;
+		search->limit = CONFIDENCE_MEDIUM;
+		return look_up(search, &shorter);
 	}
 	entity = crmio_word_meaning(dictionary, WORD_ENTITY, rest.words[0]);
 	if (entity == NULL || rest.count < 2 || dictionary->entity == NULL ||
@@ -482,7 +637,9 @@ is_unknown(const Dictionary *dictionary, const char *word)
 }
 
 /*
- * Of what was found boldly, keeps what values can prove, and leaves the proof to them.
+ * Of what was found boldly, keeps what values can prove, and leaves the proof to them:
+ * e-mail addresses, phone numbers, and the module's own fields of dates, amounts and
+ * choices.  Domains and web addresses are too often someone else's.
  */
 static bool
 keep_provable(Search *search)
@@ -496,7 +653,12 @@ keep_provable(Search *search)
 		FieldKind	kind = candidate->target->path->kind;
 
 		if (kind != KIND_EMAIL && kind != KIND_PHONE)
-			continue;
+		{
+			if (!crmio_kind_has_shape(kind) || kind == KIND_DOMAIN || kind == KIND_URL ||
+				!candidate->own_name)
+				continue;
+			candidate->proof = true;
+		}
 		candidate->unsure = true;
 		candidate->confidence = CONFIDENCE_LOW;
 		kept = lappend(kept, candidate);
@@ -585,6 +747,53 @@ look_up_head(Search *search, const NameTokens *words)
 }
 
 /*
+ * "Date of Renewal", "Fuel Type": a name with a word for what the field holds, where it
+ * holds that.
+ */
+static bool
+look_up_kind(Search *search, const NameTokens *words)
+{
+	Dictionary *dictionary = search->dictionary;
+
+	search->limit = CONFIDENCE_MEDIUM;
+	search->number = 1;
+	for (int i = 0; i < words->count && words->count > 1; i++)
+	{
+		const char *kind = crmio_word_meaning(dictionary, WORD_KIND, words->words[i]);
+		NameTokens	others;
+		NameTokens	rest;
+		List	   *kept = NIL;
+		ListCell   *lc;
+
+		if (kind == NULL)
+			continue;
+		crmio_tokens_part(words, 0, i, &others);
+		for (int j = i + 1; j < words->count; j++)
+			others.words[others.count++] = words->words[j];
+		drop_fillers(dictionary, &others, &rest);
+		search->penalty = PENALTY_GUESS;
+		if (!look_up(search, &rest))
+			continue;
+		foreach(lc, search->found)
+		{
+			Candidate  *candidate = lfirst(lc);
+			const char *held = crmio_kind_name(candidate->target->path->kind);
+
+			if (strcmp(held, kind) == 0 ||
+				(strcmp(held, "timestamp") == 0 && strcmp(kind, "date") == 0))
+				kept = lappend(kept, candidate);
+		}
+		search->found = kept;
+		if (kept != NIL)
+		{
+			say_why(search, psprintf("\"%s\" for its kind", words->words[i]));
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
  * Do several words each name a field of their own?  An "Owner Email" is neither the owner
  * nor the e-mail address, whatever its values look like.
  */
@@ -648,6 +857,31 @@ strip_marks(const char *name, bool repeated, NameTokens *words)
 }
 
 /*
+ * Looks a name up, step by step; what is found first is it.
+ */
+static void
+look_up_stepwise(Search *search, const char *name, const NameTokens *words)
+{
+	const Dictionary *dictionary = search->dictionary;
+
+	look_up_path(search, name);
+	if (search->found != NIL || look_up(search, words) || look_up_kind(search, words))
+		return;
+	search->limit = CONFIDENCE_HIGH;
+	search->penalty = 0;
+	search->why_not = reason_against(dictionary, words);
+	if (search->why_not != NULL || look_up_part_words(search, words) ||
+		look_up_reduced(search, words) || look_up_reordered(search, words))
+		return;
+	if (search->why_not == NULL)
+		search->why_not = reason_of_entity(dictionary, words);
+	if (search->why_not != NULL || look_up_corrected(search, words, false) ||
+		look_up_head(search, words) || look_up_corrected(search, words, true))
+		return;
+	search->why_not = reason_of_fields(dictionary, words);
+}
+
+/*
  * The fields that a column may be by its name, a List of Candidate *.  If there are
  * none, *why_not may say why its values should not be asked either.
  */
@@ -665,22 +899,7 @@ crmio_candidates_by_name(Dictionary *dictionary, int column, const char *name,
 	*why_not = NULL;
 	if (words.count == 0)
 		return NIL;
-	look_up_path(&search, name);
-	if (search.found == NIL && !look_up(&search, &words))
-	{
-		search.why_not = reason_against(dictionary, &words);
-		if (search.why_not == NULL && !look_up_reduced(&search, &words) &&
-			!look_up_reordered(&search, &words))
-		{
-			if (search.why_not == NULL)
-				search.why_not = reason_of_entity(dictionary, &words);
-			if (search.why_not == NULL && !look_up_corrected(&search, &words, false) &&
-				!look_up_head(&search, &words))
-				(void) look_up_corrected(&search, &words, true);
-			if (search.why_not == NULL)
-				search.why_not = reason_of_fields(dictionary, &words);
-		}
-	}
+	look_up_stepwise(&search, name, &words);
 	foreach(lc, search.found)
 	{
 		Candidate  *candidate = lfirst(lc);

@@ -96,8 +96,8 @@ crmio_samples_read(Reader *reader)
 /*
  * Can the values of a kind be told from others?
  */
-static bool
-has_shape(FieldKind kind)
+bool
+crmio_kind_has_shape(FieldKind kind)
 {
 	switch (kind)
 	{
@@ -178,7 +178,7 @@ share_of_path(ColumnSamples *samples, const FieldPath *path)
 {
 	const Field *field = path->part == PATH_REFERENCE ? path->lookup_field : path->field;
 
-	if (samples->nvalues == 0 || !has_shape(path->kind))
+	if (samples->nvalues == 0 || !crmio_kind_has_shape(path->kind))
 		return -1;
 	if (path->kind != KIND_CHOICE)
 		return share_of_kind(samples, path->kind);
@@ -280,6 +280,12 @@ crmio_candidate_judge(const Dictionary *dictionary, Candidate *candidate, Column
 	}
 	if (wrong != NULL)
 		doubt(candidate, samples->nvalues, 0, psprintf("its values are %s", wrong));
+	if (candidate->proof && share < SHARE_FITS)
+	{
+		candidate->confidence = CONFIDENCE_NONE;
+		candidate->reason = "no field goes by such a name, and its values prove none";
+		return;
+	}
 	if (share < 0)
 		return;
 	if (share >= SHARE_FITS)
@@ -344,8 +350,10 @@ are_domains(ColumnSamples *samples)
 	for (int i = 0; i < samples->nvalues; i++)
 	{
 		const char *text = samples->values[i];
+		const char *dot = strrchr(text, '.');
 
-		if (strpbrk(text, "@/ :") != NULL || strchr(text, '.') == NULL)
+		/* "J. R." has no letters behind its last dot, "J.R." just one */
+		if (strpbrk(text, "@/ :") != NULL || dot == NULL || strlen(dot) < 3)
 			return false;
 	}
 	return share_of_kind(samples, KIND_DOMAIN) >= SHARE_FITS &&
