@@ -32,6 +32,9 @@
  */
 #define HEAD_LAST "head last"
 
+/* The meaning of words that stand for an address beside its parts only. */
+#define NO_WHOLE "no whole"
+
 /* What is found of one name. */
 typedef struct Search
 {
@@ -278,8 +281,9 @@ look_up_part(Search *search, const char *type, const char *key, bool type_names_
 			char	   *rest = search->found ? NULL : without(key, noun, at_end);
 
 			/* an "Address Company" is the company, an "Adresse entreprise" the address */
-			if (rest != NULL && !(rest[0] == '\0' && type_names_field &&
-								  strcmp(noun->meaning, HEAD_LAST) == 0))
+			if (rest != NULL && (rest[0] != '\0' ||
+								 !(strcmp(noun->meaning, NO_WHOLE) == 0 ||
+								   (type_names_field && strcmp(noun->meaning, HEAD_LAST) == 0))))
 				add_part(search, type, rest, true);
 		}
 	}
@@ -405,6 +409,7 @@ look_up_part_words(Search *search, const NameTokens *words)
 	}
 	if (read.part == NULL)
 		return false;
+	read.in_short &= strcmp(read.part, "postal_code") != 0;
 	if (read.type != NULL && dictionary->entity != NULL && strcmp(read.type, dictionary->entity) == 0)
 		read.type = NULL;
 	field = linitial(dictionary->addresses);
