@@ -27,7 +27,7 @@ SELECT * FROM names('leads', 'EMAIL', 'E-mail Address', 'eMailAddresses', 'email
 -- types and parts
 SELECT * FROM names('leads', 'Phone (Mobile)', 'Mobile Phones', 'HomePhone', 'Cell', 'Work Direct Phone', 'Person - Phone - Other', 'Fax Number', 'Phone 2', 'Phone 3',
 	'Personal Email', 'Secondary Email', 'Street Address', 'BillingPostalCode', 'Mailing Zip/Postal Code', 'Business Street 2', 'Address 1 - City', 'Address 2 - City',
-	'Home Address', 'Company City', 'Address', 'State / Province / Region');
+	'Home Address', 'Company City', 'Address', 'State / Province / Region', 'Country Code', 'País o región', 'AddressOtherCity', 'Address 1: Street 2', 'Address Phone', 'City/State');
 -- other languages
 SELECT * FROM names('leads', 'Vorname', 'Straße', 'PLZ', 'Rechnungsort', 'Telefon geschäftlich', 'Prénom', 'Téléphone portable', 'Code postal', 'Adresse de facturation',
 	'Correo electrónico', 'Teléfono del trabajo', 'Apellidos', 'Código postal', 'Endereço', 'Telefone celular', 'Sobrenome', 'País');
@@ -37,7 +37,7 @@ SELECT * FROM names('accounts', 'Company', 'Company Domain', 'Organization - Nam
 SELECT * FROM names('tickets', 'Subject', 'Ticket - Title', 'Customer Email', 'Requester', 'Assignee', 'Case Priority', 'Details', 'Email');
 -- what is none of the fields
 SELECT column_name, field, reason FROM suggest('leads', 'Record ID,Owner ID,Email Opt Out,HasOptedOutOfEmail,Created Date,Last Modified By,Row Checksum,LinkedIn URL,Photo URL,Email Type,IsDeleted,'
-	'Given Name Yomi,Assistant''s Phone,User Name,Deal - Title,Email Status,Country Code,Department,Employees,Stages of Grief,_error_reason');
+	'Given Name Yomi,Assistant''s Phone,User Name,Deal - Title,Email Status,Country Dialling Code,Department,Employees,Stages of Grief,_error_reason');
 
 -- no field twice: the better column has it
 SELECT * FROM suggest('leads', 'Work Email,Email,Home Email,Email,Name,First Name,Phone Number,Telephone');
