@@ -21,10 +21,12 @@ typedef struct NameTokens
 /* A row of crmio.field_alias. */
 typedef struct FieldAliases
 {
-	char	   *module;			/* "*": any; "*person": any of people; or one module's name */
+	char	   *module;			/* "*": any; "*person": any of people; or one
+								 * module's name */
 	char	   *path;			/* field path */
 	List	   *aliases;		/* of char * */
-	List	   *weak;			/* of char *: names that often mean the field, not always */
+	List	   *weak;			/* of char *: names that often mean the field,
+								 * not always */
 	bool		any;			/* module is "*" */
 	bool		applies;		/* it is about the module at hand */
 } FieldAliases;

@@ -8,6 +8,7 @@
  *
  *	  suggest_dictionary.c	all names by which the fields of a module go
  *	  suggest_names.c		what a column's name may mean
+ *	  suggest_parts.c		names put together of a type and a field, or parts of an address
  *	  suggest_values.c		samples, and what they say
  *	  suggest_assign.c		who gets which field
  *	  suggest.c				crm_suggest_mapping, crm_mapping, the default mapping of an import
@@ -36,7 +37,8 @@ typedef struct NameTarget
 {
 	FieldPath  *path;
 	int			index;			/* in the order in which they were found */
-	bool		required;		/* the module asks for it, or for one of several */
+	bool		required;		/* the module asks for it, or for one of
+								 * several */
 } NameTarget;
 
 /* How a name came to stand for a field: the more direct, the higher. */
@@ -95,9 +97,11 @@ typedef struct Dictionary
 {
 	const Module *module;
 	HTAB	   *by_key;			/* words joined -> NameEntry list */
-	HTAB	   *by_set;			/* words in alphabetical order -> NameEntry list */
+	HTAB	   *by_set;			/* words in alphabetical order -> NameEntry
+								 * list */
 	HTAB	   *by_word;		/* all words that stand in some name */
-	List	   *plain_words;	/* of those that may be misspelled, once needed */
+	List	   *plain_words;	/* of those that may be misspelled, once
+								 * needed */
 	List	   *words[WORD_ROLES];	/* of MeaningfulWord * */
 	HTAB	   *meanings[WORD_ROLES];	/* the same, by key */
 	List	   *targets;		/* of NameTarget * */
@@ -122,9 +126,11 @@ typedef struct Candidate
 	int			score;			/* orders candidates of one confidence */
 	bool		unsure;			/* values that fit make it medium */
 	bool		proof;			/* without values that fit it is none */
-	bool		full_name;		/* surely of first and last name, not of one of them */
+	bool		full_name;		/* surely of first and last name, not of one
+								 * of them */
 	bool		loose;			/* values that contradict it refute it */
-	bool		own_name;		/* by a field's own name, label or registered alias */
+	bool		own_name;		/* by a field's own name, label or registered
+								 * alias */
 	char	   *reason;
 } Candidate;
 
@@ -134,7 +140,8 @@ typedef struct ColumnSamples
 	List	   *shown;			/* of char *: different values */
 	int			nvalues;
 	char	   *values[JUDGED_VALUES];
-	int			fits[KIND_OTHER + 1];	/* how many are of a kind; -1: not counted yet */
+	int			fits[KIND_OTHER + 1];	/* how many are of a kind; -1: not
+										 * counted yet */
 } ColumnSamples;
 
 /* What is suggested for a column. */

@@ -22,7 +22,8 @@ typedef struct Assignment
 	Dictionary *dictionary;
 	const Reader *reader;
 	Suggestions *suggestions;
-	int		   *owners;			/* by NameTarget.index: column, or one of the above */
+	int		   *owners;			/* by NameTarget.index: column, or one of the
+								 * above */
 	int			ntargets;
 } Assignment;
 
@@ -255,7 +256,10 @@ crmio_assign(Dictionary *dictionary, const Reader *reader, List *candidates,
 	.suggestions = suggestions};
 	ListCell   *lc;
 
-	/* targets that nobody asked for yet may be needed for half a name, or be taken */
+	/*
+	 * targets that nobody asked for yet may be needed for half a name, or be
+	 * taken
+	 */
 	if (crmio_module_splits_name(dictionary->module, NULL, NULL))
 	{
 		(void) crmio_dictionary_target(dictionary, "first_name");

@@ -4,8 +4,8 @@
  *	  aliases that its registration gives, the shipped aliases, and paths spelled in
  *	  words ("Account Domain"); and the words that mean something by themselves.
  *
- * Names of a type and a field ("Mobile Phone") are not listed but put together when
- * they are looked for, in suggest_names.c.
+ * Names of a type and a field ("Mobile Phone") are not listed but taken apart when they
+ * are looked for, in suggest_parts.c.
  */
 #include "postgres.h"
 
@@ -85,7 +85,7 @@ static HTAB *
 text_table(const char *name)
 {
 	HASHCTL		ctl = {.keysize = sizeof(char *),.entrysize = sizeof(TextEntry),
-		.hash = text_hash,.match = text_match,.hcxt = CurrentMemoryContext};
+	.hash = text_hash,.match = text_match,.hcxt = CurrentMemoryContext};
 
 	return hash_create(name, NAMES_EXPECTED, &ctl,
 					   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
@@ -487,7 +487,7 @@ crmio_dictionary_create(const Module *module)
 /*
  * The names with these words, joined.
  */
-NameEntry *
+NameEntry  *
 crmio_dictionary_find(const Dictionary *dictionary, const char *key)
 {
 	return table_get(dictionary->by_key, key);
@@ -496,7 +496,7 @@ crmio_dictionary_find(const Dictionary *dictionary, const char *key)
 /*
  * The names with these words in any order.
  */
-NameEntry *
+NameEntry  *
 crmio_dictionary_find_set(const Dictionary *dictionary, const char *set)
 {
 	return table_get(dictionary->by_set, set);
@@ -554,7 +554,11 @@ misspelled_by(const char *word, int length, uint32 letters, const PlainWord *pla
 		return 1;
 	if (abs(length - known_length) > limit)
 		return 0;
-	/* each change of a letter takes one away and brings one at most: most words go here */
+
+	/*
+	 * each change of a letter takes one away and brings one at most: most
+	 * words go here
+	 */
 	if (pg_popcount32(letters ^ plain->letters) > 2 * limit)
 		return 0;
 	if (limit == 0)

@@ -11,42 +11,12 @@
  */
 #include "postgres.h"
 
-#include "import/suggest.h"
+#include "import/suggest_search.h"
 
 /* What counts for a candidate beyond the tier of its name. */
-#define SCORE_BASE			90
-#define SCORE_PATH			100	/* a path as it stands in a mapping */
-#define SCORE_REQUIRED		6	/* the module can't do without */
-#define SCORE_MAIN_WORK		92	/* "Work Email" for the e-mail address itself ... */
-#define SCORE_MAIN_HOME		85	/* ... "Home Email" ... */
-#define SCORE_MAIN_OTHER	81	/* ... and "Other Email" */
-#define SCORE_TYPED			80	/* for an entry beside it */
-#define SCORE_WHOLE_ADDRESS	85	/* "Billing Address", less than "Billing Street" */
-#define SCORE_CODE			70	/* "State Code", less than "State" */
+#define SCORE_PATH			100 /* a path as it stands in a mapping */
 #define PENALTY_STEP		2	/* for each step that was needed */
-#define PENALTY_GUESS		20	/* for words that are taken for others, or not known */
-
-/*
- * The meaning of words for an address in whose language the last word is what a name is
- * about: an "Address Phone" is a phone.
- */
-#define HEAD_LAST "head last"
-
-/* The meaning of words that stand for an address beside its parts only. */
-#define NO_WHOLE "no whole"
-
-/* What is found of one name. */
-typedef struct Search
-{
-	Dictionary *dictionary;
-	int			column;
-	Confidence	limit;			/* finds of this step are at most this */
-	int			penalty;
-	int			number;			/* "Phone 2": 2; else 1 */
-	bool		ordinal;		/* "First Phone": there must be several */
-	List	   *found;			/* of Candidate * */
-	char	   *why_not;
-} Search;
+#define PENALTY_GUESS		20	/* for words taken for others, or not known */
 
 /*
  * Scores by tier.
@@ -67,67 +37,6 @@ tier_score(const NameEntry *entry)
 	};
 
 	return scores[entry->tier];
-}
-
-/*
- * Is this a field of which there are several, by type: phone, address.city, and an
- * e-mail address that has others beside it?
- */
-static bool
-is_untyped(const FieldPath *path)
-{
-	if (path->type != NULL)
-		return false;
-	return path->part == PATH_TYPED || path->part == PATH_ADDRESS ||
-		(path->part == PATH_VALUE && path->field->typed_column != NULL);
-}
-
-/*
- * The path of a type: phone and mobile give phone.mobile.
- */
-static NameTarget *
-typed_target(Search *search, const FieldPath *path, const char *type)
-{
-	char	   *text = path->part == PATH_ADDRESS ?
-		psprintf("%s.%s.%s", path->field->name, type, path->key) :
-		psprintf("%s.%s", path->field->name, type);
-
-	return crmio_dictionary_target(search->dictionary, text);
-}
-
-/*
- * Adds a candidate.  Of several things with a number, the second is one of type
- * "other"; there is no place for more.
- */
-static void
-add_candidate(Search *search, NameTarget *target, Confidence confidence, int score,
-			  char *reason)
-{
-	Candidate  *candidate;
-
-	if (target == NULL || (search->ordinal && !is_untyped(target->path)))
-		return;
-	if (search->number > 1)
-	{
-		if (search->number > 2 || !is_untyped(target->path))
-		{
-			search->why_not = psprintf("one of several for %s, which takes the first",
-									   target->path->text);
-			return;
-		}
-		target = typed_target(search, target->path, "other");
-		if (target == NULL)
-			return;
-		confidence = Min(confidence, CONFIDENCE_MEDIUM);
-	}
-	candidate = palloc0(sizeof(Candidate));
-	candidate->column = search->column;
-	candidate->target = target;
-	candidate->confidence = Min(confidence, search->limit);
-	candidate->score = score - search->penalty + (target->required ? SCORE_REQUIRED : 0);
-	candidate->loose = true;
-	candidate->reason = reason;
-	search->found = lappend(search->found, candidate);
 }
 
 /*
@@ -171,7 +80,7 @@ add_entries(Search *search, const NameEntry *entries)
 		}
 		if (ambiguous)
 			continue;
-		add_candidate(search, entry->target,
+		crmio_search_add(search, entry->target,
 					  entry->weak ? CONFIDENCE_MEDIUM : CONFIDENCE_HIGH, score,
 					  strstr(reasons[entry->tier], "%s") ? psprintf(reasons[entry->tier], entry->spelled) :
 					  pstrdup(reasons[entry->tier]));
@@ -180,277 +89,6 @@ add_entries(Search *search, const NameEntry *entries)
 		candidate = llast(search->found);
 		candidate->loose = entry->tier < TIER_PATH || search->penalty > 0;
 		candidate->own_name = entry->tier >= TIER_ALIAS;
-	}
-}
-
-/*
- * An entry by its type.  Where the field itself is one value (email), and others stand
- * beside it (email.work), a column may fill the field if no other does.
- */
-static void
-add_typed(Search *search, const NameEntry *entries, const char *type, const char *word)
-{
-	for (const NameEntry *entry = entries; entry != NULL; entry = entry->next)
-	{
-		const FieldPath *path = entry->target->path;
-		char	   *reason;
-
-		if (entry->weak || path->part == PATH_ADDRESS ||
-			(path->part != PATH_TYPED && !is_untyped(path)))
-			continue;
-		if (path->type != NULL)
-		{
-			/* "Work Fax" is the fax; a fax at home has no place of its own */
-			if (strcmp(type, "work") == 0)
-				add_candidate(search, entry->target, CONFIDENCE_HIGH, SCORE_BASE,
-							  psprintf("known name \"%s\"", entry->spelled));
-			continue;
-		}
-		reason = psprintf("\"%s\" for the type, \"%s\" for the field", word, entry->spelled);
-		if (path->part != PATH_VALUE)
-			add_candidate(search, typed_target(search, path, type), CONFIDENCE_HIGH,
-						  SCORE_BASE, reason);
-		else
-		{
-			bool		work = strcmp(type, "work") == 0 || strcmp(type, "company") == 0;
-			bool		home = strcmp(type, "home") == 0;
-			Confidence	confidence = work || home ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM;
-
-			add_candidate(search, entry->target, confidence,
-						  work ? SCORE_MAIN_WORK : home ? SCORE_MAIN_HOME : SCORE_MAIN_OTHER,
-						  reason);
-			add_candidate(search, typed_target(search, path, type), confidence, SCORE_TYPED, reason);
-		}
-	}
-}
-
-/*
- * A part of an address, with or without a type.
- */
-static void
-add_part(Search *search, const char *type, const char *key, bool with_noun)
-{
-	Dictionary *dictionary = search->dictionary;
-	const char *part = crmio_word_meaning(dictionary, WORD_PART, key);
-	Field	   *field = linitial(dictionary->addresses);
-
-	/* an address as a whole goes where its lines go */
-	if (part == NULL && key[0] == '\0' && with_noun)
-		part = "street";
-	if (part == NULL)
-		return;
-	add_candidate(search,
-				  crmio_dictionary_target(dictionary,
-										  type ? psprintf("%s.%s.%s", field->name, type, part) :
-										  psprintf("%s.%s", field->name, part)),
-				  CONFIDENCE_HIGH, key[0] == '\0' ? SCORE_WHOLE_ADDRESS : SCORE_BASE,
-				  type ? pstrdup("type and part of the address") : pstrdup("part of the address"));
-}
-
-/*
- * The rest of a key without a word at its start or end; NULL if it is not there.
- */
-static char *
-without(const char *key, const MeaningfulWord *word, bool at_end)
-{
-	int			length = strlen(key);
-
-	if (length < word->length ||
-		strncmp(at_end ? key + length - word->length : key, word->key, word->length) != 0)
-		return NULL;
-	return at_end ? pnstrdup(key, length - word->length) : pstrdup(key + word->length);
-}
-
-/*
- * A part of an address with the word for an address or without: "Street", "Address
- * Street", "Street (Address)".
- */
-static void
-look_up_part(Search *search, const char *type, const char *key, bool type_names_field)
-{
-	ListCell   *lc;
-
-	if (key[0] != '\0')
-		add_part(search, type, key, false);
-	foreach(lc, search->dictionary->words[WORD_ADDRESS])
-	{
-		MeaningfulWord *noun = lfirst(lc);
-
-		for (int at_end = 0; at_end < 2; at_end++)
-		{
-			char	   *rest = search->found ? NULL : without(key, noun, at_end);
-
-			/* an "Address Company" is the company, an "Adresse entreprise" the address */
-			if (rest != NULL && (rest[0] != '\0' ||
-								 !(strcmp(noun->meaning, NO_WHOLE) == 0 ||
-								   (type_names_field && strcmp(noun->meaning, HEAD_LAST) == 0))))
-				add_part(search, type, rest, true);
-		}
-	}
-}
-
-/*
- * Names put together of words for a type and for a field, or for parts of an address.
- */
-static void
-look_up_composed(Search *search, const char *key)
-{
-	Dictionary *dictionary = search->dictionary;
-	bool		one_address = list_length(dictionary->addresses) == 1;
-	ListCell   *lc;
-
-	if (one_address)
-		look_up_part(search, NULL, key, false);
-	foreach(lc, dictionary->words[WORD_TYPE])
-	{
-		MeaningfulWord *word = lfirst(lc);
-
-		/* a company's phone is no "company phone" of its own */
-		if (dictionary->entity != NULL && strcmp(word->meaning, dictionary->entity) == 0)
-			continue;
-		for (int at_end = 0; at_end < 2 && search->found == NIL; at_end++)
-		{
-			char	   *rest = without(key, word, at_end);
-
-			if (rest == NULL || rest[0] == '\0')
-				continue;
-			add_typed(search, crmio_dictionary_find(dictionary, rest), word->meaning, word->key);
-			if (search->found == NIL && one_address)
-				look_up_part(search, word->meaning, rest,
-							 at_end && crmio_dictionary_find(dictionary, word->key) != NULL);
-		}
-	}
-}
-
-/*
- * Is it a word that adds nothing?
- */
-static bool
-is_filler(const Dictionary *dictionary, const char *word)
-{
-	return crmio_word_meaning(dictionary, WORD_NOISE, word) != NULL ||
-		crmio_word_meaning(dictionary, WORD_STOP, word) != NULL;
-}
-
-/*
- * What one word is in the name of an address part.
- */
-typedef struct PartWords
-{
-	const char *type;
-	const char *part;
-	int			number;			/* of the address */
-	bool		in_short;		/* a code, not a name */
-} PartWords;
-
-/*
- * Takes a word into the reading of a name as part of an address; false if it is none.
- * Of two words for parts ("Country/Region") both are the same part, or the second one
- * is what some countries have in its place.
- */
-static bool
-read_part_word(const Dictionary *dictionary, const NameTokens *words, int i, PartWords *read)
-{
-	const char *word = words->words[i];
-	const char *type = crmio_word_meaning(dictionary, WORD_TYPE, word);
-	const char *part = crmio_word_meaning(dictionary, WORD_PART, word);
-
-	if (crmio_token_is_number(word))
-	{
-		/* of the address, or of its line */
-		if (i > 0 && crmio_word_meaning(dictionary, WORD_ADDRESS, words->words[i - 1]) != NULL)
-			read->number = atoi(word);
-		else if (read->part != NULL && strcmp(read->part, "street") == 0 && atoi(word) <= 2)
-			read->part = atoi(word) == 2 ? "street2" : "street";
-		else
-			return false;
-		return true;
-	}
-	if (part != NULL)
-	{
-		if (read->part != NULL && strcmp(read->part, part) != 0 &&
-			!(strcmp(read->part, "country") == 0 && strcmp(part, "state") == 0))
-			return false;
-		read->part = read->part ? read->part : part;
-		return true;
-	}
-	if (type != NULL)
-	{
-		if (read->type != NULL && strcmp(read->type, type) != 0)
-			return false;
-		read->type = type;
-		return true;
-	}
-	if (crmio_word_meaning(dictionary, WORD_CODE, word) != NULL)
-	{
-		read->in_short = true;
-		return true;
-	}
-	return crmio_word_meaning(dictionary, WORD_ADDRESS, word) != NULL || is_filler(dictionary, word);
-}
-
-/*
- * Words for a type, an address, and its parts, in any order: "AddressOtherCity",
- * "País o región del trabajo", "Address 1: Street 2", "Province Code".
- */
-static bool
-look_up_part_words(Search *search, const NameTokens *words)
-{
-	Dictionary *dictionary = search->dictionary;
-	PartWords	read = {.number = 1};
-	Field	   *field;
-
-	if (list_length(dictionary->addresses) != 1)
-		return false;
-	for (int i = 0; i < words->count; i++)
-	{
-		if (!read_part_word(dictionary, words, i, &read))
-			return false;
-	}
-	if (read.part == NULL)
-		return false;
-	read.in_short &= strcmp(read.part, "postal_code") != 0;
-	if (read.type != NULL && dictionary->entity != NULL && strcmp(read.type, dictionary->entity) == 0)
-		read.type = NULL;
-	field = linitial(dictionary->addresses);
-	search->number = read.number;
-	add_candidate(search,
-				  crmio_dictionary_target(dictionary,
-										  read.type ? psprintf("%s.%s.%s", field->name, read.type, read.part) :
-										  psprintf("%s.%s", field->name, read.part)),
-				  read.in_short ? CONFIDENCE_MEDIUM : CONFIDENCE_HIGH,
-				  read.in_short ? SCORE_CODE : SCORE_BASE,
-				  pstrdup(read.in_short ? "part of the address, in short" : "part of the address"));
-	search->number = 1;
-	return search->found != NIL;
-}
-
-/*
- * A word for a type and nothing else, "Work": a phone number, if its values are.
- */
-static void
-look_up_type_alone(Search *search, const char *key)
-{
-	Dictionary *dictionary = search->dictionary;
-	const char *type = crmio_word_meaning(dictionary, WORD_TYPE, key);
-	ListCell   *lc;
-
-	foreach(lc, type ? list_copy(dictionary->targets) : NIL)
-	{
-		NameTarget *target = lfirst(lc);
-		int			before = list_length(search->found);
-
-		if (target->path->kind != KIND_PHONE || target->path->part != PATH_TYPED ||
-			target->path->type != NULL)
-			continue;
-		add_candidate(search, typed_target(search, target->path, type), CONFIDENCE_LOW, SCORE_TYPED,
-					  psprintf("\"%s\" for the type", key));
-		if (list_length(search->found) > before)
-		{
-			Candidate  *candidate = llast(search->found);
-
-			candidate->unsure = candidate->proof = true;
-		}
 	}
 }
 
@@ -467,9 +105,9 @@ look_up(Search *search, const NameTokens *words)
 	key = crmio_tokens_key(words);
 	add_entries(search, crmio_dictionary_find(search->dictionary, key));
 	if (search->found == NIL)
-		look_up_composed(search, key);
+		crmio_search_composed(search, key);
 	if (search->found == NIL)
-		look_up_type_alone(search, key);
+		crmio_search_type_alone(search, key);
 	return search->found != NIL;
 }
 
@@ -504,7 +142,7 @@ drop_fillers(const Dictionary *dictionary, const NameTokens *words, NameTokens *
 	rest->count = 0;
 	for (int i = 0; i < words->count; i++)
 	{
-		if (!is_filler(dictionary, words->words[i]))
+		if (!crmio_is_filler(dictionary, words->words[i]))
 			rest->words[rest->count++] = words->words[i];
 	}
 	if (rest->count == 0)
@@ -719,7 +357,7 @@ look_up_head(Search *search, const NameTokens *words)
 
 	while (first < words->count &&
 		   (is_unknown(dictionary, words->words[first]) ||
-			(first > 0 && is_filler(dictionary, words->words[first]))))
+			(first > 0 && crmio_is_filler(dictionary, words->words[first]))))
 		unknown |= is_unknown(dictionary, words->words[first++]);
 	if (unknown)
 		crmio_tokens_part(words, first, words->count, &head);
@@ -843,7 +481,7 @@ look_up_path(Search *search, const char *name)
 	NameTarget *target = strchr(name, '.') ? crmio_dictionary_target(search->dictionary, name) : NULL;
 
 	if (target != NULL && strcmp(target->path->text, name) == 0)
-		add_candidate(search, target, CONFIDENCE_HIGH, SCORE_PATH, pstrdup("the field's path"));
+		crmio_search_add(search, target, CONFIDENCE_HIGH, SCORE_PATH, pstrdup("the field's path"));
 }
 
 /*
@@ -875,7 +513,7 @@ look_up_stepwise(Search *search, const char *name, const NameTokens *words)
 	search->limit = CONFIDENCE_HIGH;
 	search->penalty = 0;
 	search->why_not = reason_against(dictionary, words);
-	if (search->why_not != NULL || look_up_part_words(search, words) ||
+	if (search->why_not != NULL || crmio_search_part_words(search, words) ||
 		look_up_reduced(search, words) || look_up_reordered(search, words))
 		return;
 	if (search->why_not == NULL)
