@@ -93,6 +93,9 @@ typedef struct MeaningfulWord
 	char	   *meaning;
 } MeaningfulWord;
 
+/* Longer words are not taken for misspellings. */
+#define MAX_PLAIN_WORD	60
+
 typedef struct Dictionary
 {
 	const Module *module;
@@ -100,8 +103,9 @@ typedef struct Dictionary
 	HTAB	   *by_set;			/* words in alphabetical order -> NameEntry
 								 * list */
 	HTAB	   *by_word;		/* all words that stand in some name */
-	List	   *plain_words;	/* of those that may be misspelled, once
-								 * needed */
+	bool		plain_words_sorted;
+	List	   *plain_words[MAX_PLAIN_WORD + 1];	/* of those that may be
+												 * misspelled, by length */
 	List	   *words[WORD_ROLES];	/* of MeaningfulWord * */
 	HTAB	   *meanings[WORD_ROLES];	/* the same, by key */
 	List	   *targets;		/* of NameTarget * */

@@ -30,7 +30,6 @@
 #define TYPO_LENGTH_2		10
 #define TYPO_LENGTH_SWAP	4
 #define TYPO_LENGTH_BOLD	4	/* if values confirm it */
-#define TYPO_LENGTH_MAX		60
 #define TYPO_DISTANCE_MAX	2
 
 /* An entry of one of the tables; the key is the text, not the pointer. */
@@ -44,7 +43,6 @@ typedef struct TextEntry
 typedef struct PlainWord
 {
 	char	   *word;
-	int			length;
 	uint32		letters;		/* which ones are in it: a bit for each */
 } PlainWord;
 
@@ -542,29 +540,24 @@ letters_of(const char *word)
  * How far a word is from one that it may be a misspelling of: 1 or 2; 0 if it is not.
  */
 static int
-misspelled_by(const char *word, int length, uint32 letters, const PlainWord *plain, int shortest)
+misspelled_by(const char *word, int length, uint32 letters, const PlainWord *plain,
+			  int plain_length, int limit)
 {
-	const char *known = plain->word;
-	int			known_length = plain->length;
-	int			longer = Max(length, known_length);
-	int			limit = longer >= TYPO_LENGTH_2 ? 2 : longer >= shortest ? 1 : 0;
 	int			distance;
 
-	if (length == known_length && length >= TYPO_LENGTH_SWAP && is_swapped(word, known))
+	if (length == plain_length && length >= TYPO_LENGTH_SWAP && letters == plain->letters &&
+		is_swapped(word, plain->word))
 		return 1;
-	if (abs(length - known_length) > limit)
-		return 0;
 
 	/*
-	 * each change of a letter takes one away and brings one at most: most
-	 * words go here
+	 * Each change of a letter takes one away and brings one at most: most
+	 * words go here.
 	 */
-	if (pg_popcount32(letters ^ plain->letters) > 2 * limit)
+	if (limit == 0 || abs(length - plain_length) > limit ||
+		pg_popcount32(letters ^ plain->letters) > 2 * limit)
 		return 0;
-	if (limit == 0)
-		return 0;
-	distance = varstr_levenshtein_less_equal(word, length, known, known_length, 1, 1, 1,
-											 limit, true);
+	distance = varstr_levenshtein_less_equal(word, length, plain->word, plain_length,
+											 1, 1, 1, limit, true);
 	return distance <= limit ? distance : 0;
 }
 
@@ -580,30 +573,28 @@ is_plain_word(const char *word)
 }
 
 /*
- * The known words that misspellings are compared with, once they are needed.
+ * Sorts the known words that misspellings are compared with by their length.
  */
-static List *
-plain_words(Dictionary *dictionary)
+static void
+sort_plain_words(Dictionary *dictionary)
 {
 	HASH_SEQ_STATUS status;
 	TextEntry  *entry;
 
-	if (dictionary->plain_words != NIL)
-		return dictionary->plain_words;
 	hash_seq_init(&status, dictionary->by_word);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
+		size_t		length = strlen(entry->text);
 		PlainWord  *plain;
 
-		if (strlen(entry->text) < TYPO_LENGTH_BOLD || !is_plain_word(entry->text))
+		if (length < TYPO_LENGTH_BOLD || length > MAX_PLAIN_WORD || !is_plain_word(entry->text))
 			continue;
 		plain = palloc(sizeof(PlainWord));
 		plain->word = unconstify(char *, entry->text);
-		plain->length = strlen(plain->word);
 		plain->letters = letters_of(plain->word);
-		dictionary->plain_words = lappend(dictionary->plain_words, plain);
+		dictionary->plain_words[length] = lappend(dictionary->plain_words[length], plain);
 	}
-	return dictionary->plain_words;
+	dictionary->plain_words_sorted = true;
 }
 
 /*
@@ -620,20 +611,30 @@ crmio_dictionary_correct(Dictionary *dictionary, const char *word, bool boldly)
 	uint32		letters;
 	ListCell   *lc;
 
-	if (length < TYPO_LENGTH_BOLD || length > TYPO_LENGTH_MAX || !is_plain_word(word))
+	if (length < TYPO_LENGTH_BOLD || length > MAX_PLAIN_WORD || !is_plain_word(word) ||
+		(boldly && length >= TYPO_LENGTH_1))
 		return NIL;
+	if (!dictionary->plain_words_sorted)
+		sort_plain_words(dictionary);
 	letters = letters_of(word);
-	foreach(lc, plain_words(dictionary))
+	for (int l = Max(length - TYPO_DISTANCE_MAX, TYPO_LENGTH_BOLD);
+		 l <= Min(length + TYPO_DISTANCE_MAX, MAX_PLAIN_WORD); l++)
 	{
-		PlainWord  *plain = lfirst(lc);
-		int			distance = misspelled_by(word, length, letters, plain, shortest);
+		int			longer = Max(length, l);
+		int			limit = longer >= TYPO_LENGTH_2 ? 2 : longer >= shortest ? 1 : 0;
 
-		if (distance == 0 || distance > best_distance)
-			continue;
-		if (distance < best_distance)
-			best = NIL;
-		best = lappend(best, plain->word);
-		best_distance = distance;
+		foreach(lc, dictionary->plain_words[l])
+		{
+			PlainWord  *plain = lfirst(lc);
+			int			distance = misspelled_by(word, length, letters, plain, l, limit);
+
+			if (distance == 0 || distance > best_distance)
+				continue;
+			if (distance < best_distance)
+				best = NIL;
+			best = lappend(best, plain->word);
+			best_distance = distance;
+		}
 	}
 	return best;
 }
