@@ -36,6 +36,7 @@ typedef struct FieldAliases
  *
  *	entity		what a record is: "organization" is a company
  *	type		which of several values a name means: "cell" is the type mobile
+ *	phone_type	likewise, of phones only
  *	part		part of an address: "zip" is the part postal_code
  *	address		words for an address as a whole
  *	noise		words that add nothing: "primary", "value"

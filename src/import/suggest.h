@@ -70,6 +70,7 @@ typedef enum WordRole
 {
 	WORD_ENTITY,
 	WORD_TYPE,
+	WORD_PHONE_TYPE,
 	WORD_PART,
 	WORD_ADDRESS,
 	WORD_NOISE,
@@ -130,6 +131,7 @@ typedef struct Candidate
 	int			score;			/* orders candidates of one confidence */
 	bool		unsure;			/* values that fit make it medium */
 	bool		proof;			/* without values that fit it is none */
+	bool		weak;			/* by a name that often means the field, not always */
 	bool		full_name;		/* surely of first and last name, not of one
 								 * of them */
 	bool		loose;			/* values that contradict it refute it */

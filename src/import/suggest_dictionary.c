@@ -49,6 +49,7 @@ typedef struct PlainWord
 static const char *const role_names[] = {
 	[WORD_ENTITY] = "entity",
 	[WORD_TYPE] = "type",
+	[WORD_PHONE_TYPE] = "phone_type",
 	[WORD_PART] = "part",
 	[WORD_ADDRESS] = "address",
 	[WORD_NOISE] = "noise",
@@ -216,7 +217,7 @@ add_name(Dictionary *dictionary, const char *name, NameTarget *target, NameTier 
 		return;
 	entry.spelled = unconstify(char *, name);
 	put_entry(dictionary->by_key, crmio_tokens_key(&words), &entry);
-	if (words.count > 1)
+	if (words.count > 1 && tier != TIER_COMPOSED)
 		put_entry(dictionary->by_set, crmio_tokens_set(&words), &entry);
 }
 
@@ -275,6 +276,8 @@ add_words(Dictionary *dictionary, List *rows)
 			key = crmio_tokens_key(&words);
 			add_known_words(dictionary, &words);
 			add_word(dictionary, role, key, row->meaning);
+			if (role == WORD_PHONE_TYPE)
+				add_word(dictionary, WORD_TYPE, key, row->meaning);
 			/* in compounds ("Rechnungsort") the last letter is no plural's */
 			if (role == WORD_TYPE && words.count == 1 && last_byte(lfirst(word)) == 's')
 				add_word(dictionary, role, psprintf("%ss", key), row->meaning);

@@ -89,6 +89,7 @@ add_entries(Search *search, const NameEntry *entries)
 		candidate = llast(search->found);
 		candidate->loose = entry->tier < TIER_PATH || search->penalty > 0;
 		candidate->own_name = entry->tier >= TIER_ALIAS;
+		candidate->weak = entry->weak;
 	}
 }
 
@@ -295,6 +296,8 @@ keep_provable(Search *search)
 		Candidate  *candidate = lfirst(lc);
 		FieldKind	kind = candidate->target->path->kind;
 
+		if (candidate->weak)
+			continue;
 		if (kind != KIND_EMAIL && kind != KIND_PHONE)
 		{
 			if (!crmio_kind_has_shape(kind) || kind == KIND_DOMAIN || kind == KIND_URL ||

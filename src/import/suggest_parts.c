@@ -217,7 +217,8 @@ crmio_search_composed(Search *search, const char *key)
 			if (rest == NULL || rest[0] == '\0')
 				continue;
 			add_typed(search, crmio_dictionary_find(dictionary, rest), word->meaning, word->key);
-			if (search->found == NIL && one_address)
+			if (search->found == NIL && one_address &&
+				crmio_word_meaning(dictionary, WORD_PHONE_TYPE, word->key) == NULL)
 				look_up_part(search, word->meaning, rest,
 							 at_end && crmio_dictionary_find(dictionary, word->key) != NULL);
 		}
@@ -278,7 +279,8 @@ read_part_word(const Dictionary *dictionary, const NameTokens *words, int i, Par
 	}
 	if (type != NULL)
 	{
-		if (read->type != NULL && strcmp(read->type, type) != 0)
+		if ((read->type != NULL && strcmp(read->type, type) != 0) ||
+			crmio_word_meaning(dictionary, WORD_PHONE_TYPE, word) != NULL)
 			return false;
 		read->type = type;
 		return true;
