@@ -44,6 +44,8 @@ typedef struct FieldAliases
  *	ordinal		"first", "third": the meaning is the number
  *	kind		words for what a field holds, the meaning is its kind: "date" in "Date of Renewal"
  *	code		words for a part of an address in short: "State Code"
+ *	before_name	names that come before the own name of a field, the meaning is its path: beside a
+ *				ticket's "Subject" a "Title" is someone's job
  *	known		words of names that are no field's, and no misspelling of one either
  *	not			makes of any name something that no field is meant by; the meaning says what
  *	not_first, not_last		likewise, as the first or last word

@@ -58,6 +58,7 @@ static const char *const role_names[] = {
 	[WORD_KIND] = "kind",
 	[WORD_CODE] = "code",
 	[WORD_KNOWN] = "known",
+	[WORD_BEFORE_NAME] = "before_name",
 	[WORD_NOT] = "not",
 	[WORD_NOT_FIRST] = "not_first",
 	[WORD_NOT_LAST] = "not_last",

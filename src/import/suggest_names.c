@@ -15,6 +15,7 @@
 
 /* What counts for a candidate beyond the tier of its name. */
 #define SCORE_PATH			100 /* a path as it stands in a mapping */
+#define SCORE_BEFORE_NAME	10	/* more than the field's own name */
 #define PENALTY_STEP		2	/* for each step that was needed */
 #define PENALTY_GUESS		20	/* for words taken for others, or not known */
 
@@ -44,8 +45,9 @@ tier_score(const NameEntry *entry)
  * two are equally near, it is neither.
  */
 static void
-add_entries(Search *search, const NameEntry *entries)
+add_entries(Search *search, const NameEntry *entries, const char *key)
 {
+	const char *before_name = crmio_word_meaning(search->dictionary, WORD_BEFORE_NAME, key);
 	static const char *const reasons[] = {
 		[TIER_PART] = "part of the address",
 		[TIER_COMPOSED] = "record and field",
@@ -87,6 +89,8 @@ add_entries(Search *search, const NameEntry *entries)
 		if (list_length(search->found) == before)
 			continue;
 		candidate = llast(search->found);
+		if (before_name != NULL && strcmp(before_name, entry->target->path->text) == 0)
+			candidate->score += SCORE_BEFORE_NAME;
 		candidate->loose = entry->tier < TIER_PATH || search->penalty > 0;
 		candidate->own_name = entry->tier >= TIER_ALIAS;
 		candidate->weak = entry->weak;
@@ -104,7 +108,7 @@ look_up(Search *search, const NameTokens *words)
 	if (words->count == 0)
 		return false;
 	key = crmio_tokens_key(words);
-	add_entries(search, crmio_dictionary_find(search->dictionary, key));
+	add_entries(search, crmio_dictionary_find(search->dictionary, key), key);
 	if (search->found == NIL)
 		crmio_search_composed(search, key);
 	if (search->found == NIL)
@@ -135,7 +139,7 @@ reason_against(const Dictionary *dictionary, const NameTokens *words)
 }
 
 /*
- * The words that say something.  A name of fillers only stays as it is.
+ * The words that say something, each once.  A name of fillers only stays as it is.
  */
 static void
 drop_fillers(const Dictionary *dictionary, const NameTokens *words, NameTokens *rest)
@@ -143,7 +147,11 @@ drop_fillers(const Dictionary *dictionary, const NameTokens *words, NameTokens *
 	rest->count = 0;
 	for (int i = 0; i < words->count; i++)
 	{
-		if (!crmio_is_filler(dictionary, words->words[i]))
+		bool		again = false;
+
+		for (int j = 0; j < rest->count; j++)
+			again |= strcmp(rest->words[j], words->words[i]) == 0;
+		if (!again && !crmio_is_filler(dictionary, words->words[i]))
 			rest->words[rest->count++] = words->words[i];
 	}
 	if (rest->count == 0)
@@ -181,6 +189,56 @@ drop_number(const Dictionary *dictionary, const NameTokens *words, NameTokens *r
 }
 
 /*
+ * Does a word stand for the module's own records?
+ */
+static bool
+is_own_entity(const Dictionary *dictionary, const char *word)
+{
+	const char *entity = crmio_word_meaning(dictionary, WORD_ENTITY, word);
+
+	return entity != NULL && dictionary->entity != NULL && strcmp(entity, dictionary->entity) == 0;
+}
+
+/*
+ * "Organization - Number of Employees": what follows the word for the record is a name
+ * as it stands.
+ */
+static bool
+look_up_after_entity(Search *search, const NameTokens *words)
+{
+	NameTokens	rest;
+
+	if (words->count < 3 || !is_own_entity(search->dictionary, words->words[0]))
+		return false;
+	crmio_tokens_part(words, 1, words->count, &rest);
+	return look_up(search, &rest);
+}
+
+/*
+ * Words each of which is a name of the same field: "URL : Homepage".
+ */
+static bool
+look_up_synonyms(Search *search, const NameTokens *words)
+{
+	const NameEntry *first = NULL;
+	NameTokens	rest;
+
+	drop_fillers(search->dictionary, words, &rest);
+	for (int i = 0; i < rest.count; i++)
+	{
+		const NameEntry *entry = crmio_dictionary_find(search->dictionary, rest.words[i]);
+
+		if (entry == NULL || entry->next != NULL || (first != NULL && entry->target != first->target))
+			return false;
+		first = entry;
+	}
+	if (rest.count < 2)
+		return false;
+	add_entries(search, first, rest.words[0]);
+	return search->found != NIL;
+}
+
+/*
  * Looks up what is left of a name after each step.
  */
 static bool
@@ -189,7 +247,6 @@ look_up_reduced(Search *search, const NameTokens *words)
 	Dictionary *dictionary = search->dictionary;
 	NameTokens	rest;
 	NameTokens	shorter;
-	const char *entity;
 	const char *noun;
 	int			number;
 	bool		ordinal;
@@ -198,9 +255,25 @@ look_up_reduced(Search *search, const NameTokens *words)
 	if (look_up(search, words))
 		return true;
 	search->penalty += PENALTY_STEP;
+	number = drop_number(dictionary, words, &shorter, &ordinal);
+	if (number > 0 && !ordinal && shorter.count < words->count)
+	{
+		search->number = number;
+		if (look_up(search, &shorter))
+			return true;
+		search->number = 1;
+	}
 	drop_fillers(dictionary, words, &rest);
 	if (rest.count < words->count && look_up(search, &rest))
 		return true;
+	if (words->count > 2 && rest.count > 1 && is_own_entity(dictionary, words->words[words->count - 1]) &&
+		crmio_word_meaning(dictionary, WORD_STOP, words->words[words->count - 2]) != NULL)
+	{
+		/* "Propietario del contacto" */
+		crmio_tokens_part(&rest, 0, rest.count - 1, &shorter);
+		if (look_up(search, &shorter))
+			return true;
+	}
 	number = drop_number(dictionary, &rest, &shorter, &ordinal);
 	if (number > 0 && shorter.count < rest.count)
 	{
@@ -223,9 +296,7 @@ look_up_reduced(Search *search, const NameTokens *words)
 		search->limit = CONFIDENCE_MEDIUM;
 		return look_up(search, &shorter);
 	}
-	entity = crmio_word_meaning(dictionary, WORD_ENTITY, rest.words[0]);
-	if (entity == NULL || rest.count < 2 || dictionary->entity == NULL ||
-		strcmp(entity, dictionary->entity) != 0)
+	if (rest.count < 2 || !is_own_entity(dictionary, rest.words[0]))
 		return false;
 	crmio_tokens_part(&rest, 1, rest.count, &shorter);
 	search->penalty += PENALTY_STEP;
@@ -266,7 +337,8 @@ look_up_reordered(Search *search, const NameTokens *words)
 	search->limit = CONFIDENCE_MEDIUM;
 	search->number = 1;
 	search->ordinal = false;
-	add_entries(search, crmio_dictionary_find_set(search->dictionary, crmio_tokens_set(&rest)));
+	add_entries(search, crmio_dictionary_find_set(search->dictionary, crmio_tokens_set(&rest)),
+				crmio_tokens_key(&rest));
 	say_why(search, "words in another order");
 	return search->found != NIL;
 }
@@ -511,7 +583,8 @@ look_up_stepwise(Search *search, const char *name, const NameTokens *words)
 	const Dictionary *dictionary = search->dictionary;
 
 	look_up_path(search, name);
-	if (search->found != NIL || look_up(search, words) || look_up_kind(search, words))
+	if (search->found != NIL || look_up(search, words) || look_up_after_entity(search, words) ||
+		look_up_synonyms(search, words) || look_up_kind(search, words))
 		return;
 	search->limit = CONFIDENCE_HIGH;
 	search->penalty = 0;

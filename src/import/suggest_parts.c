@@ -115,7 +115,9 @@ add_typed(Search *search, const NameEntry *entries, const char *type, const char
 			bool		home = strcmp(type, "home") == 0;
 			Confidence	confidence = work || home ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM;
 
-			crmio_search_add(search, entry->target, confidence,
+			/* the second of them is not the main one */
+			if (search->number == 1)
+				crmio_search_add(search, entry->target, confidence,
 						  work ? SCORE_MAIN_WORK : home ? SCORE_MAIN_HOME : SCORE_MAIN_OTHER,
 						  reason);
 			crmio_search_add(search, typed_target(search, path, type), confidence, SCORE_TYPED, reason);
