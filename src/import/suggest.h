@@ -107,7 +107,7 @@ typedef struct Dictionary
 	HTAB	   *by_word;		/* all words that stand in some name */
 	bool		plain_words_sorted;
 	List	   *plain_words[MAX_PLAIN_WORD + 1];	/* of those that may be
-												 * misspelled, by length */
+													 * misspelled, by length */
 	List	   *words[WORD_ROLES];	/* of MeaningfulWord * */
 	HTAB	   *meanings[WORD_ROLES];	/* the same, by key */
 	List	   *targets;		/* of NameTarget * */
@@ -132,7 +132,8 @@ typedef struct Candidate
 	int			score;			/* orders candidates of one confidence */
 	bool		unsure;			/* values that fit make it medium */
 	bool		proof;			/* without values that fit it is none */
-	bool		weak;			/* by a name that often means the field, not always */
+	bool		weak;			/* by a name that often means the field, not
+								 * always */
 	bool		full_name;		/* surely of first and last name, not of one
 								 * of them */
 	bool		loose;			/* values that contradict it refute it */

@@ -2,11 +2,12 @@
  * suggest_names.c
  *	  What a column's name may mean: candidates for it, from the dictionary.
  *
- *	  as it stands -> without words that add nothing -> without a number -> without
- *	  the word for the record ("Person - ") -> in another order -> with a spelling
- *	  corrected -> with unknown words in front ("Student Email")
+ *	  as it stands -> (is it none of the fields?) -> as parts of an address -> without
+ *	  words that add nothing -> without a number -> without the word for the record
+ *	  ("Person - ") -> in another order -> with a spelling corrected -> with unknown
+ *	  words in front ("Student Email")
  *
- * The first step that finds something ends the search.  After the first, a name with
+ * The first step that finds something ends the search.  After the first ones, a name with
  * a word in it that makes it something else ("Email Opt Out", "Owner ID") is out.
  */
 #include "postgres.h"
@@ -83,9 +84,9 @@ add_entries(Search *search, const NameEntry *entries, const char *key)
 		if (ambiguous)
 			continue;
 		crmio_search_add(search, entry->target,
-					  entry->weak ? CONFIDENCE_MEDIUM : CONFIDENCE_HIGH, score,
-					  strstr(reasons[entry->tier], "%s") ? psprintf(reasons[entry->tier], entry->spelled) :
-					  pstrdup(reasons[entry->tier]));
+						 entry->weak ? CONFIDENCE_MEDIUM : CONFIDENCE_HIGH, score,
+						 strstr(reasons[entry->tier], "%s") ? psprintf(reasons[entry->tier], entry->spelled) :
+						 pstrdup(reasons[entry->tier]));
 		if (list_length(search->found) == before)
 			continue;
 		candidate = llast(search->found);
@@ -211,6 +212,7 @@ look_up_after_entity(Search *search, const NameTokens *words)
 	if (words->count < 3 || !is_own_entity(search->dictionary, words->words[0]))
 		return false;
 	crmio_tokens_part(words, 1, words->count, &rest);
+	search->penalty = PENALTY_STEP;
 	return look_up(search, &rest);
 }
 
@@ -304,7 +306,7 @@ look_up_reduced(Search *search, const NameTokens *words)
 }
 
 /*
- * Marks all finds as probable at best.
+ * Adds to the reasons of all finds.
  */
 static void
 say_why(Search *search, const char *reason)
@@ -581,10 +583,14 @@ static void
 look_up_stepwise(Search *search, const char *name, const NameTokens *words)
 {
 	const Dictionary *dictionary = search->dictionary;
+	char	   *ambiguous;
 
 	look_up_path(search, name);
-	if (search->found != NIL || look_up(search, words) || look_up_after_entity(search, words) ||
-		look_up_synonyms(search, words) || look_up_kind(search, words))
+	if (search->found != NIL || look_up(search, words))
+		return;
+	ambiguous = search->why_not;
+	if (look_up_after_entity(search, words) || look_up_synonyms(search, words) ||
+		look_up_kind(search, words))
 		return;
 	search->limit = CONFIDENCE_HIGH;
 	search->penalty = 0;
@@ -597,7 +603,7 @@ look_up_stepwise(Search *search, const char *name, const NameTokens *words)
 	if (search->why_not != NULL || look_up_corrected(search, words, false) ||
 		look_up_head(search, words) || look_up_corrected(search, words, true))
 		return;
-	search->why_not = reason_of_fields(dictionary, words);
+	search->why_not = ambiguous ? ambiguous : reason_of_fields(dictionary, words);
 }
 
 /*

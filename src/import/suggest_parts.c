@@ -53,7 +53,7 @@ typed_target(Search *search, const FieldPath *path, const char *type)
  */
 void
 crmio_search_add(Search *search, NameTarget *target, Confidence confidence, int score,
-			  char *reason)
+				 char *reason)
 {
 	Candidate  *candidate;
 
@@ -102,13 +102,13 @@ add_typed(Search *search, const NameEntry *entries, const char *type, const char
 			/* "Work Fax" is the fax; a fax at home has no place of its own */
 			if (strcmp(type, "work") == 0)
 				crmio_search_add(search, entry->target, CONFIDENCE_HIGH, SCORE_BASE,
-							  psprintf("known name \"%s\"", entry->spelled));
+								 psprintf("known name \"%s\"", entry->spelled));
 			continue;
 		}
 		reason = psprintf("\"%s\" for the type, \"%s\" for the field", word, entry->spelled);
 		if (path->part != PATH_VALUE)
 			crmio_search_add(search, typed_target(search, path, type), CONFIDENCE_HIGH,
-						  SCORE_BASE, reason);
+							 SCORE_BASE, reason);
 		else
 		{
 			bool		work = strcmp(type, "work") == 0 || strcmp(type, "company") == 0;
@@ -118,8 +118,8 @@ add_typed(Search *search, const NameEntry *entries, const char *type, const char
 			/* the second of them is not the main one */
 			if (search->number == 1)
 				crmio_search_add(search, entry->target, confidence,
-						  work ? SCORE_MAIN_WORK : home ? SCORE_MAIN_HOME : SCORE_MAIN_OTHER,
-						  reason);
+								 work ? SCORE_MAIN_WORK : home ? SCORE_MAIN_HOME : SCORE_MAIN_OTHER,
+								 reason);
 			crmio_search_add(search, typed_target(search, path, type), confidence, SCORE_TYPED, reason);
 		}
 	}
@@ -141,11 +141,11 @@ add_part(Search *search, const char *type, const char *key, bool with_noun)
 	if (part == NULL)
 		return;
 	crmio_search_add(search,
-				  crmio_dictionary_target(dictionary,
-										  type ? psprintf("%s.%s.%s", field->name, type, part) :
-										  psprintf("%s.%s", field->name, part)),
-				  CONFIDENCE_HIGH, key[0] == '\0' ? SCORE_WHOLE_ADDRESS : SCORE_BASE,
-				  type ? pstrdup("type and part of the address") : pstrdup("part of the address"));
+					 crmio_dictionary_target(dictionary,
+											 type ? psprintf("%s.%s.%s", field->name, type, part) :
+											 psprintf("%s.%s", field->name, part)),
+					 CONFIDENCE_HIGH, key[0] == '\0' ? SCORE_WHOLE_ADDRESS : SCORE_BASE,
+					 type ? pstrdup("type and part of the address") : pstrdup("part of the address"));
 }
 
 /*
@@ -321,12 +321,12 @@ crmio_search_part_words(Search *search, const NameTokens *words)
 	field = linitial(dictionary->addresses);
 	search->number = read.number;
 	crmio_search_add(search,
-				  crmio_dictionary_target(dictionary,
-										  read.type ? psprintf("%s.%s.%s", field->name, read.type, read.part) :
-										  psprintf("%s.%s", field->name, read.part)),
-				  read.in_short ? CONFIDENCE_MEDIUM : CONFIDENCE_HIGH,
-				  read.in_short ? SCORE_CODE : SCORE_BASE,
-				  pstrdup(read.in_short ? "part of the address, in short" : "part of the address"));
+					 crmio_dictionary_target(dictionary,
+											 read.type ? psprintf("%s.%s.%s", field->name, read.type, read.part) :
+											 psprintf("%s.%s", field->name, read.part)),
+					 read.in_short ? CONFIDENCE_MEDIUM : CONFIDENCE_HIGH,
+					 read.in_short ? SCORE_CODE : SCORE_BASE,
+					 pstrdup(read.in_short ? "part of the address, in short" : "part of the address"));
 	search->number = 1;
 	return search->found != NIL;
 }
@@ -350,7 +350,7 @@ crmio_search_type_alone(Search *search, const char *key)
 			target->path->type != NULL)
 			continue;
 		crmio_search_add(search, typed_target(search, target->path, type), CONFIDENCE_LOW, SCORE_TYPED,
-					  psprintf("\"%s\" for the type", key));
+						 psprintf("\"%s\" for the type", key));
 		if (list_length(search->found) > before)
 		{
 			Candidate  *candidate = llast(search->found);
