@@ -396,6 +396,8 @@ AS 'MODULE_PATHNAME', 'crm_cleanup'
 LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_cleanup IS
 'Removes what old jobs have left but their row in the history: what a rollback needs, errors, warnings and error rows; and uploads that no import has used. older_than: for jobs that ended, and uploads made, longer ago. The caller''s own, and those of roles that the caller is a member of. Returns how many jobs, and how many rows of what a rollback needs, of messages, of error rows and of uploads. Errors: a negative interval.';
+
+--
 -- Exports (src/export)
 --
 
@@ -487,3 +489,274 @@ LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_data_export_to IS
 'The same, into a file on the server; needs pg_write_server_files too. path: absolute; an existing file is replaced when the new one is complete. Returns the number of rows. Errors: as crm_data_export and crm_export_to.';
 REVOKE ALL ON FUNCTION @extschema@.crm_data_export_to(pg_catalog.text) FROM PUBLIC;
+
+--
+-- Mapping help: names by which columns find fields (src/catalog/names.c, src/import/suggest.h),
+-- and mappings that were kept (src/catalog/saved_mapping.c)
+--
+
+-- These two tables and crmio.preset are the same in every installation of a version, and
+-- upgrade scripts change them, so pg_dump leaves them alone.
+CREATE TABLE crmio.field_alias (
+	module pg_catalog.text NOT NULL,
+	field pg_catalog.text NOT NULL,
+	aliases pg_catalog.text[] NOT NULL,
+	weak pg_catalog.text[] NOT NULL DEFAULT '{}',
+	PRIMARY KEY (module, field)
+);
+COMMENT ON TABLE crmio.field_alias IS 'other names of fields in exports of other systems; module: its name, * for any, or * and what its records are; weak: names that often mean the field, but not always';
+
+CREATE TABLE crmio.name_word (
+	role pg_catalog.text NOT NULL,
+	meaning pg_catalog.text NOT NULL,
+	words pg_catalog.text[] NOT NULL,
+	PRIMARY KEY (role, meaning)
+);
+COMMENT ON TABLE crmio.name_word IS 'words with a meaning of their own in names of columns, by role';
+
+CREATE TABLE crmio.preset (
+	name pg_catalog.text PRIMARY KEY,
+	mapping pg_catalog.jsonb NOT NULL
+);
+COMMENT ON TABLE crmio.preset IS 'shipped mappings for exports of other systems';
+
+CREATE TABLE crmio.saved_mapping (
+	name pg_catalog.text NOT NULL,
+	owner pg_catalog.name NOT NULL,
+	mapping pg_catalog.jsonb NOT NULL,
+	saved_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	PRIMARY KEY (name, owner)
+);
+COMMENT ON TABLE crmio.saved_mapping IS 'mappings that roles keep under a name';
+
+SELECT pg_catalog.pg_extension_config_dump('crmio.saved_mapping', '');
+
+-- Names are compared without case, punctuation, accents and plural endings, so they are
+-- listed once, in ASCII.
+INSERT INTO crmio.field_alias (module, field, aliases, weak) VALUES
+('*', 'email', '{E-mail,Email Address,Email Adress,Mail,Mail Address,Email Addr,Email ID,E-Mail-Adresse,Mailadresse,Courriel,Adresse email,Adresse mail,Adresse de messagerie,Adresse electronique,Correo,Correo electronico,Direccion de correo,Direccion de correo electronico,Direccion de email,Endereco de email,Indirizzo email,Posta elettronica,E-mailadres}', '{}'),
+('*', 'phone', '{Phone Number,Phone No,Telephone,Telephone Number,Telephone No,Tel,Tel No,Tel Nr,Tel Number,Contact Number,Contact Phone Number,Telefon,Telefonnummer,Telefonnr,Haupttelefon,Rufnummer,Fon,Numero de telephone,Telefono,Numero de telefono,Telefone,Numero de telefone,Numero telefonico,Numero di telefono,Telefoon,Telefoonnummer}', '{}'),
+('*', 'phone.mobile', '{Mobile,Mobile Number,Mobile No,Mobil,Mobilnummer,Cell,Cell Number,Cell No,Handy,Handynummer,Handynr,Natel,GSM,Movil,Numero de movil,Celular,Numero de celular,Telemovel,Portable,Numero de portable,Cellulare,Mobiel}', '{}'),
+('*', 'phone.work', '{Work Direct Phone,Work Number,Direct Line,Direct Dial,Direct Number,Office Number,Durchwahl,Ligne directe}', '{}'),
+('*', 'phone.home', '{Home Number,Landline,Festnetz,Festnetznummer,Telephone fixe,Telefono fijo,Telefone fixo}', '{}'),
+('*', 'phone.fax', '{Fax,Fax Number,Fax No,Fax Phone,Business Fax,Work Fax,Office Fax,Company Fax,Telefax,Faxnummer,Facsimile,Telecopie,Numero de fax}', '{}'),
+('*', 'website', '{Web Site,Website URL,Website Address,Web Address,Web Page,Web,URL,Homepage,Home Page,WWW,Webseite,Internetseite,Site web,Site internet,Sitio web,Pagina web,Pagina de internet,Site da web,Sito web,URL del sitio web,URL du site web,URL do site}', '{Internet,Site}'),
+('*', 'first_name', '{Given Name,Forename,FName,Vorname,Prenom,Nombre de pila,Primer nombre,Primeiro nome,Nome proprio}', '{First,Christian Name}'),
+('*', 'last_name', '{Surname,Family Name,LName,Apellido paterno,Nachname,Familienname,Zuname,Nom de famille,Apellido,Sobrenome,Apelido,Ultimo nome,Cognome}', '{Last}'),
+('*', 'company', '{Company Name,Organization,Organization Name,Organisation,Organisation Name,Employer,Employer Name,Business Name,Associated Company,Related Company,Company Account,Company Org,Company Organization,Org,Firma,Verknupftes Unternehmen,Zugeordnetes Unternehmen,Firmenname,Unternehmen,Unternehmensname,Arbeitgeber,Entreprise,Nom de l''entreprise,Societe,Nom de la societe,Raison sociale,Empresa,Nombre de la empresa,Nombre de empresa,Nome da empresa,Compania,Nombre de la compania,Razon social,Razao social,Organizacion,Organizacao,Azienda,Bedrijf,Bedrijfsnaam,Billing Company}', '{Business,Firm}'),
+('*', 'industry', '{Sector,Industry Sector,Branche,Industrie,Secteur,Secteur d''activite,Industria,Setor,Ramo de atividade,Settore}', '{Vertical,Line of Business}'),
+('*', 'owner', '{Owner Name,Record Owner,Sales Owner,Assigned To,Assigned User,Sales Rep,Sales Representative,Salesperson,Besitzer,Eigentumer,Eigentuemer,Kundenbetreuer,Betreuer,Bearbeiter,Zustandig,Zustaendig,Verantwortlicher,Proprietaire,Responsable,Propietario,Asignado a,Proprietario,Responsavel,Atribuido a}', '{}'),
+('*', 'notes', '{Note,Comment,Remark,Description,Memo,Notiz,Notizen,Bemerkung,Bemerkungen,Kommentar,Kommentare,Anmerkung,Anmerkungen,Beschreibung,Remarque,Commentaire,Nota,Comentario,Observacion,Observaciones,Observacao,Observacoes,Anotacao,Anotacoes,Descripcion,Descricao,Descrizione,Opmerking,Opmerkingen}', '{Background,Bio,Message}'),
+('*person', 'first_name', '{Billing First Name,Voornaam}', '{}'),
+('*person', 'last_name', '{Billing Last Name,Achternaam}', '{}'),
+('*', 'address.billing.postal_code', '{Billing Code}', '{}'),
+('*', 'address.shipping.postal_code', '{Shipping Code}', '{}'),
+('*', 'address.mailing.postal_code', '{Mailing Code}', '{}'),
+('*', 'address.other.postal_code', '{Other Code}', '{}'),
+('*person', 'name', '{Full Name,Display Name,Contact Name,Contact Person,Lead Name,Person Name,Customer Name,Client Name,Nom,Nom complet,Nom et prenom,Nombre,Nombre completo,Nombre y apellidos,Nome,Nome completo,Vor- und Nachname,Vollstandiger Name,Ansprechpartner,Kontaktperson,Kontaktname}', '{Contact,Customer,Client,Kontakt,Contacto,Contato}'),
+('*person', 'job_title', '{Title,Job,Position,Position Title,Job Position,Job Role,Job Function,Designation,Organization Title,Company Title,Jobtitel,Funktion,Berufsbezeichnung,Stellenbezeichnung,Stelle,Poste,Fonction,Titre du poste,Intitule du poste,Puesto,Titulo del puesto,Cargo,Ruolo,Functie}', '{Role,Function,Occupation,Profession,Headline,Beruf}'),
+('*person', 'source', '{Lead Source,Source Channel,Contact Source,Original Source,Acquisition Source,Referral Source,Quelle,Leadquelle,Herkunft,Origine,Fuente,Fuente de posible cliente,Origen,Fonte,Origem,Origem do lead}', '{Origin,UTM Source}'),
+('*person', 'status', '{Lead Status,Contact Status,Leadstatus,Statut,Statut du lead,Statut du contact,Estado del lead,Estado del contacto,Estado do lead,Estado do contato,Estatus,Situacao}', '{Stage,Lead Stage,Contact Stage}'),
+('*person', 'owner', '{Lead Owner,Contact Owner,Account Manager,Kontaktinhaber,Leadinhaber}', '{}'),
+('*person', 'website', '{}', '{Business Website,Work Website,Corporate Website,Company Website,Company URL,Organization Website,Account Website,Firmenwebsite}'),
+('*person', 'first_seen', '{First Seen At,First Seen On,First Seen Date,First Visit,First Visit Date}', '{}'),
+('*person', 'last_seen', '{Last Seen At,Last Seen On,Last Seen Date,Last Visit,Last Visit Date}', '{}'),
+('contacts', 'account.name', '{Sales Account,Company Account,Company Org,Company Organization,Org,Company,Company Name,Organization,Organization Name,Organisation,Organisation Name,Employer,Employer Name,Business Name,Associated Company,Related Company,Company Account,Company Org,Company Organization,Org,Firma,Verknupftes Unternehmen,Zugeordnetes Unternehmen,Firmenname,Unternehmen,Unternehmensname,Arbeitgeber,Entreprise,Nom de l''entreprise,Nom du compte,Compte,Societe,Nom de la societe,Raison sociale,Empresa,Nombre de la empresa,Nombre de empresa,Nombre de cuenta,Nombre de la cuenta,Nome da empresa,Nome da conta,Compania,Nombre de la compania,Razon social,Razao social,Organizacion,Organizacao,Azienda,Bedrijf,Bedrijfsnaam,Billing Company}', '{Business,Firm}'),
+('contacts', 'account.domain', '{Company Domain Name,Company Domain,Account Domain Name}', '{Domain,Domain Name,Company Website,Company URL,Account Website,Organization Website,Email Domain}'),
+('*company', 'name', '{Account Name,Account,Company Name,Company,Organization,Organization Name,Organisation,Organisation Name,Business Name,Customer Name,Client Name,Firma,Firmenname,Unternehmen,Unternehmensname,Kundenname,Entreprise,Nom,Nom de l''entreprise,Nom du compte,Societe,Nom de la societe,Raison sociale,Empresa,Nombre,Nombre de la empresa,Nombre de empresa,Nombre de cuenta,Nombre de la cuenta,Nome,Nome da empresa,Nome da conta,Compania,Nombre de la compania,Razon social,Razao social,Organizacion,Organizacao,Azienda,Bedrijf,Bedrijfsnaam}', '{Customer,Client,Business,Firm,Kunde}'),
+('*company', 'domain', '{Domain Name,Account Domain,Company Domain,Company Domain Name,Email Domain,Website Domain,Domaine,Dominio}', '{}'),
+('*company', 'employees', '{Number of Employees,Number Employees,No of Employees,Num Employees,Employee Count,Total Employees,Headcount,Head Count,Company Size,Mitarbeiter,Mitarbeiterzahl,Mitarbeiteranzahl,Anzahl Mitarbeiter,Anzahl der Mitarbeiter,Beschaftigte,Effectif,Nombre d''employes,Nombre de salaries,Empleados,No de empleados,Numero de empleados,Funcionarios,Numero de funcionarios}', '{Size,Staff}'),
+('*company', 'mrr', '{Monthly Recurring Revenue,Monthly Revenue,Recurring Revenue per Month,Ingresos mensuales,Receita mensal,Revenu mensuel recurrent}', '{}'),
+('*company', 'renewal_date', '{Renewal,Contract Renewal,Contract Renewal Date,Subscription Renewal Date,Next Renewal,Next Renewal Date,Renews On,Verlangerungsdatum,Date de renouvellement,Fecha de renovacion,Data de renovacao}', '{Contract End Date}'),
+('*company', 'lifecycle_stage', '{Lifecycle,Account Stage,Company Stage,Customer Stage}', '{Stage,Account Status}'),
+('*company', 'description', '{About,About Us,Company Description}', '{}'),
+('*company', 'owner', '{Account Owner,Company Owner,Account Manager,Accountinhaber}', '{}'),
+('*ticket', 'title', '{Subject,Ticket Name,Ticket Title,Ticket Subject,Case Subject,Summary,Betreff,Titel,Thema,Objet,Sujet,Titre,Asunto,Titulo,Assunto}', '{Issue,Headline}'),
+('*ticket', 'description', '{Body,Details,Message,Content,Ticket Description,Case Description,Nachricht,Inhalt,Mensaje,Mensagem}', '{Question,Problem}'),
+('*ticket', 'status', '{Ticket Status,Case Status,State,Statut,Estado,Zustand}', '{}'),
+('*ticket', 'priority', '{Ticket Priority,Case Priority,Urgency,Prioritat,Prioritaet,Dringlichkeit,Priorite,Prioridad,Prioridade}', '{Severity,Importance}'),
+('*ticket', 'assigned_to', '{Assignee,Assignee Name,Agent Name,Owner,Agent,Assigned Agent,Ticket Owner,Case Owner}', '{}'),
+('*ticket', 'customer.email', '{Contact Email,Requester Email,Reporter Email,Submitter Email,Email,Email Address,E-Mail-Adresse,Correo electronico}', '{Customer,Contact,Requester,Reporter,Submitter,From,Sender}');
+
+INSERT INTO crmio.name_word (role, meaning, words) VALUES
+('entity', 'person', '{person,people,contact,lead,customer,cust,client,user,member,subscriber,attendee,guest,buyer,applicant,candidate,donor,participant,prospect,recipient,registrant,visitor,invitee,delegate,respondent,volunteer,student,patient,purchaser,passenger,kontakt,kunde,interessent,teilnehmer,mitglied,personne,contacto,persona,cliente,contato,pessoa}'),
+('entity', 'company', '{company,organization,organisation,account,firm,firma,unternehmen,entreprise,societe,compte,empresa,compania,organizacion,cuenta,organizacao,conta}'),
+('entity', 'ticket', '{ticket,case,issue,incident,request}'),
+('entity', 'deal', '{deal,opportunity,quote,geschaft,oportunidad,negocio}'),
+('entity', 'activity', '{activity,task,meeting,appointment,event,call}'),
+('entity', 'note', '{note}'),
+('entity', 'product', '{product,item,sku}'),
+('entity', 'order', '{order,invoice,payment,subscription,card,transaction}'),
+('entity', 'campaign', '{campaign}'),
+('entity', 'file', '{file,attachment,document}'),
+('phone_type', 'mobile', '{mobile,mobil,cell,cellular,handy,movil,celular,portable,telemovel,gsm,smartphone,cellulare}'),
+('type', 'work', '{work,business,office,professional,direct,desk,geschaftlich,geschaeftlich,geschafts,dienstlich,dienst,beruflich,buro,buero,arbeit,travail,bureau,professionnel,trabajo,oficina,profesional,laboral,trabalho,escritorio,comercial,profissional,lavoro}'),
+('type', 'home', '{home,house,private,privat,personal,residential,wohnung,domicile,prive,personnel,casa,particular,residencial,pessoal}'),
+('phone_type', 'fax', '{fax}'),
+('type', 'other', '{other,secondary,second,alternate,alternative,alt,additional,andere,sonstige,weitere,zweite,autre,secondaire,otro,otra,secundario,outro,outra,altro}'),
+('type', 'billing', '{billing,bill to,invoice,invoicing,rechnung,rechnungs,facturation,facturacion,faturamento,cobranca,fatturazione}'),
+('type', 'shipping', '{shipping,ship to,delivery,liefer,lieferung,lieferungs,versand,livraison,envio,entrega,spedizione}'),
+('type', 'mailing', '{mailing,mail,postal,post,correspondence}'),
+('type', 'company', '{company,corporate,organization,organisation,headquarter,hq,firma,firmen,entreprise,empresa}'),
+('part', 'street', '{street,street 1,addr 1,street road name,street line 1,street address,street address 1,street address line 1,address 1,address line 1,address line,line 1,strasse,strasse 1,str,strasse hausnummer,strasse nr,strasse und hausnummer,strasse und nr,rue,adresse 1,adresse ligne 1,calle,calle y numero,direccion 1,rua,logradouro,endereco 1,via,straat}'),
+('part', 'street2', '{street2,street 2,addr 2,street line 2,street address 2,street address line 2,address 2,address line 2,line 2,extended address,apartment,apt,suite,apartment suite,strasse 2,adresszusatz,adresse 2,adresse ligne 2,complement d''adresse,direccion 2,complemento,endereco 2}'),
+('part', 'city', '{city,town,city town,city town village locality,town city,locality,suburb,municipality,stadt,ort,wohnort,ville,localite,ciudad,localidad,poblacion,municipio,cidade,citta,plaats,woonplaats}'),
+('part', 'state', '{state,province,region,county,state province,state region,state county,province state,region state,province region,state province region,state or province,prefecture,bundesland,kanton,canton,dep,etat,estado,provincia,comunidad autonoma,uf,regione}'),
+('part', 'postal_code', '{postal_code,postal code,postal,postcode,post code,zip,zip code,zip postal,zip postal code,zip postcode,postal zip,postal zip code,postal code zip,plz,postleitzahl,code postal,cp,codigo postal,cep,codice postale,cap,postnummer,postnr}'),
+('part', 'country', '{country,country region,country name,country territory,nation,land,staat,pays,pais,paese,nazione}'),
+('address', 'no whole', '{location}'),
+('address', 'head last', '{address,addr,adress}'),
+('address', 'head first', '{adresse,anschrift,direccion,domicilio,endereco,indirizzo}'),
+('noise', 'noise', '{primary,main,principal,default,current,preferred,value,full,what,is,are,please,enter,property,hs,gmt,utc,required,optional,my,your,their,haupt}'),
+('stop', 'stop', '{the,a,an,of,for,to,in,on,at,and,or,der,die,das,den,dem,des,von,vom,und,le,la,les,l,d,de,du,et,el,los,las,del,y,o,e,da,do,dos,das,di,della}'),
+('ordinal', '1', '{first,erste,primer,primero,premier,primeiro}'),
+('ordinal', '3', '{third,tertiary,dritte,tercero,troisieme,terceiro}'),
+('not', 'an identifier of the other system', '{id,guid,uuid,uid,euid,leid,key,hash,md5,sha1,sha256,checksum,token,password,gclid,fbclid,ip,cookie,kennung}'),
+('not', 'a stamp that the other system set', '{create,created,creation,creator,modified,modification,modstamp,update,updated,changed,added,imported,deleted,synced,registered,timestamp,erstellt,erstelldatum,erstellungsdatum,geandert,anderungsdatum,cree,creation,modifie,creado,creacion,modificado,actualizado,criado,criacao,atualizado}'),
+('not', 'a consent or opt-out', '{opt,optin,optout,opted,subscribe,subscribed,unsubscribe,unsubscribed,consent,consented,permission,bounce,bounced,gdpr,dsgvo,rgpd,accept,accepted,allow,do not,dont,donotcall,donotemail,einwilligung,abgemeldet,consentement,consentimiento,consentimento,delinquent,suppressed}'),
+('not', 'a name as it is spoken', '{yomi,phonetic,furigana,kana,pronunciation}'),
+('not', 'a profile elsewhere', '{linkedin,facebook,twitter,instagram,xing,youtube,github,tiktok,pinterest,skype,snapchat,telegram}'),
+('not', 'a picture', '{photo,avatar,image,picture,logo,foto,bild,thumbnail}'),
+('not', 'about another person', '{assistant,manager,spouse,supervisor,referrer,referred,referral,report to,emergency,parent,guardian,partner,reply to,sender,bcc,assistent,vorgesetzter,assistente}'),
+('not', 'a login or other handle', '{user name,username,login,screen name,handle,nickname}'),
+('not', 'a title of the record itself', '{lead title}'),
+('not', 'a place in the company', '{department,division,abteilung,departement,departamento}'),
+('not', 'a count', '{number of,no of,count of}'),
+('not', 'a place on the map', '{latitude,longitude,lat,lng,lon,geocode,coordinates}'),
+('kind', 'date', '{date,day,datum,fecha,data,am,on}'),
+('kind', 'choice', '{type,kind,category,typ,tipo}'),
+('kind', 'money', '{amount,price,betrag,montant,importe,valor}'),
+('kind', 'integer', '{number,count,anzahl,nombre,numero,quantity}'),
+('code', 'code', '{code,abbreviation,kurzel,iso}'),
+('before_name', 'title', '{subject,ticket subject,case subject}'),
+('known', 'known', '{age,amount,birthday,birthdate,branch,budget,category,channel,city code,code,color,cost,course,currency,custom,date,day,degree,discount,education,ethnicity,extension,faculty,form,gender,goal,grade,group,interest,job level,key account,language,level,list,locale,location,market,membership,method,middle,month,number,occupation,option,ownership,package,parent,party,phase,plan,portal,position level,prefix,price,profile,profit,quantity,quarter,race,rank,rating,reason,region code,religion,result,revenue,salary,salutation,score,season,segment,seniority,sent,service,session,shift,site,size,skill,slot,sort,spend,stage,start,statement,subsidiary,suffix,survey,tag,target,tax,team,team size,territory,theme,ticker,tier,time,timezone,title code,total,unit,usage,version,village,visit,volume,vote,website traffic,week,weight,year,zone}'),
+('not_first', 'a yes or no', '{is,has,have,was,ist,hat}'),
+('not_last', 'a mark or kind of something else', '{label,type,typ,kind,verified,valid,confidence,score,rank,count,bounce,flag,lists,domain check}'),
+('not_last', 'who did something', '{by}'),
+('honorific', 'honorific', '{mr,mrs,ms,miss,mx,mister,sir,madam,dr,doctor,prof,professor,herr,frau,m,mme,mlle,monsieur,madame,sr,sra,srta,senor,senora,don,dona,sig,ing}');
+
+CREATE FUNCTION @extschema@.crm_suggest_mapping(
+	file pg_catalog.text, module pg_catalog.text, options pg_catalog.jsonb DEFAULT '{}',
+	OUT "position" pg_catalog.int4, OUT column_name pg_catalog.text, OUT field pg_catalog.text,
+	OUT confidence pg_catalog.text, OUT reason pg_catalog.text, OUT samples pg_catalog.text[])
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'crm_suggest_mapping'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_suggest_mapping IS
+'Suggests a field for each column of a file, by its name and its values in the first 1,000 rows. file: a server path, lo:OID or upload:ID; module: its name; options: encoding, delimiter, quote, header_row. One row per column: position, name, field path and confidence (high, medium, low; both NULL if none fits), the reason, up to 5 values. No field comes twice. Errors: as crm_columns, unknown module.';
+
+CREATE FUNCTION @extschema@.crm_mapping(
+	file pg_catalog.text, module pg_catalog.text, options pg_catalog.jsonb DEFAULT '{}')
+RETURNS pg_catalog.jsonb
+AS 'MODULE_PATHNAME', 'crm_mapping'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_mapping IS
+'The suggestions of high and medium confidence as a mapping for crm_import, to edit and pass on; other columns are null in it. file, module, options: as crm_suggest_mapping; the options come along. Errors: the same.';
+
+-- A preset maps the columns that such exports have by default; "missing_columns" makes them
+-- alternatives, of which a file has some.  Contacts there need no account, so an empty one
+-- stands in.
+INSERT INTO crmio.preset (name, mapping) VALUES
+('salesforce_leads', '{"module": "leads", "missing_columns": "ignore",
+	"columns": {
+		"Email": "email", "Email Address": "email", "First Name": "first_name", "Last Name": "last_name", "Title": "job_title", "Phone": "phone",
+		"Mobile": "phone.mobile", "Mobile Phone": "phone.mobile", "Fax": "phone.fax", "Lead Source": "source", "Description": "notes", "Name": "name",
+		"Lead: Name": "name", "Company": "company", "Company / Account": "company", "Street": "address.street", "City": "address.city",
+		"State/Province": "address.state", "State": "address.state", "State/Province (text only)": "address.state",
+		"Zip/Postal Code": "address.postal_code", "Postal Code": "address.postal_code", "Zip": "address.postal_code", "Country": "address.country",
+		"Country (text only)": "address.country", "Website": "website", "Lead Status": "status", "Status": "status", "Lead Owner": "owner",
+		"Lead ID": "custom.salesforce_id", "Id": "custom.salesforce_id"}}'),
+('salesforce_contacts', '{"module": "contacts", "auto_create": ["account"], "unresolved": "warn", "missing_columns": "ignore", "static": {"account.name": null},
+	"columns": {
+		"Email": "email", "Email Address": "email", "First Name": "first_name", "Last Name": "last_name", "Title": "job_title", "Phone": "phone",
+		"Mobile": "phone.mobile", "Mobile Phone": "phone.mobile", "Fax": "phone.fax", "Lead Source": "source", "Description": "notes", "Name": "name",
+		"Contact: Full Name": "name", "Account Name": "account.name", "Account: Account Name": "account.name", "Business Phone": "phone",
+		"Home Phone": "phone.home", "Other Phone": "phone.other", "Business Fax": "phone.fax", "Mailing Street": "address.mailing.street",
+		"Mailing City": "address.mailing.city", "Mailing State/Province": "address.mailing.state", "Mailing State": "address.mailing.state",
+		"Mailing State/Province (text only)": "address.mailing.state", "Mailing Zip/Postal Code": "address.mailing.postal_code",
+		"Mailing Postal Code": "address.mailing.postal_code", "Mailing Zip": "address.mailing.postal_code", "Mailing Country": "address.mailing.country",
+		"Mailing Country (text only)": "address.mailing.country", "Other Street": "address.other.street", "Other City": "address.other.city",
+		"Other State/Province": "address.other.state", "Other State": "address.other.state", "Other State/Province (text only)": "address.other.state",
+		"Other Zip/Postal Code": "address.other.postal_code", "Other Postal Code": "address.other.postal_code", "Other Zip": "address.other.postal_code",
+		"Other Country": "address.other.country", "Other Country (text only)": "address.other.country", "Contact Owner": "owner",
+		"Contact ID": "custom.salesforce_id", "Id": "custom.salesforce_id"}}'),
+('salesforce_accounts', '{"module": "accounts", "missing_columns": "ignore",
+	"columns": {
+		"Account Name": "name", "Name": "name", "Website": ["website", "domain"], "Phone": "phone", "Fax": "phone.fax", "Industry": "industry",
+		"Employees": "employees", "Number of Employees": "employees", "Description": "description", "Account Description": "description",
+		"Billing Street": "address.billing.street", "Billing City": "address.billing.city", "Billing State/Province": "address.billing.state",
+		"Billing State": "address.billing.state", "Billing State/Province (text only)": "address.billing.state",
+		"Billing Zip/Postal Code": "address.billing.postal_code", "Billing Postal Code": "address.billing.postal_code",
+		"Billing Zip": "address.billing.postal_code", "Billing Country": "address.billing.country",
+		"Billing Country (text only)": "address.billing.country", "Shipping Street": "address.shipping.street", "Shipping City": "address.shipping.city",
+		"Shipping State/Province": "address.shipping.state", "Shipping State": "address.shipping.state",
+		"Shipping State/Province (text only)": "address.shipping.state", "Shipping Zip/Postal Code": "address.shipping.postal_code",
+		"Shipping Postal Code": "address.shipping.postal_code", "Shipping Zip": "address.shipping.postal_code",
+		"Shipping Country": "address.shipping.country", "Shipping Country (text only)": "address.shipping.country", "Account Owner": "owner",
+		"Account ID": "custom.salesforce_id", "Id": "custom.salesforce_id"}}'),
+('hubspot_contacts', '{"module": "contacts", "auto_create": ["account"], "unresolved": "warn", "missing_columns": "ignore", "static": {"account.name": null},
+	"columns": {
+		"Email": "email", "Work email": "email.work", "First Name": "first_name", "Last Name": "last_name", "Phone Number": "phone", "Phone": "phone",
+		"Mobile Phone Number": "phone.mobile", "Mobile Phone": "phone.mobile", "Fax Number": "phone.fax", "Job Title": "job_title",
+		"Associated Company": "account.name", "Primary Company": "account.name", "Company Name": "account.name", "Company": "account.name",
+		"Website URL": "website", "Website": "website", "Street Address": "address.street", "Address": "address.street", "City": "address.city",
+		"State/Region": "address.state", "State": "address.state", "Postal Code": "address.postal_code", "Zip": "address.postal_code",
+		"Country/Region": "address.country", "Country": "address.country", "Lead Status": "status", "Contact owner": "owner", "Original Source": "source",
+		"Original Traffic Source": "source", "Record ID": "custom.hubspot_id", "Record ID - Contact": "custom.hubspot_id"}}'),
+('hubspot_companies', '{"module": "accounts", "missing_columns": "ignore",
+	"columns": {
+		"Company name": "name", "Name": "name", "Company Domain Name": "domain", "Domain": "domain", "Website URL": "website", "Website": "website",
+		"Phone Number": "phone", "Phone": "phone", "Industry": "industry", "Number of Employees": "employees", "Street Address": "address.street",
+		"Address": "address.street", "Street Address 2": "address.street2", "Address 2": "address.street2", "City": "address.city",
+		"State/Region": "address.state", "State": "address.state", "Postal Code": "address.postal_code", "Zip": "address.postal_code",
+		"Country/Region": "address.country", "Country": "address.country", "Description": "description", "About Us": "description",
+		"Company owner": "owner", "Record ID": "custom.hubspot_id", "Record ID - Company": "custom.hubspot_id"}}'),
+('pipedrive_people', '{"module": "contacts", "auto_create": ["account"], "unresolved": "warn", "missing_columns": "ignore", "static": {"account.name": null},
+	"columns": {
+		"Person - Name": "name", "Person - First name": "first_name", "Person - Last name": "last_name", "Person - Email": "email",
+		"Person - Email - Work": "email", "Person - Email - Home": "email.home", "Person - Email - Other": "email.other", "Person - Phone": "phone",
+		"Person - Phone - Work": "phone.work", "Person - Phone - Home": "phone.home", "Person - Phone - Mobile": "phone.mobile",
+		"Person - Phone - Other": "phone.other", "Person - Job title": "job_title", "Person - Organization": "account.name", "Person - Owner": "owner",
+		"Person - ID": "custom.pipedrive_id", "Person - Pipedrive System ID": "custom.pipedrive_id", "Name": "name", "First name": "first_name",
+		"Last name": "last_name", "Email": "email", "Email - Work": "email", "Email - Home": "email.home", "Email - Other": "email.other", "Phone": "phone",
+		"Phone - Work": "phone.work", "Phone - Home": "phone.home", "Phone - Mobile": "phone.mobile", "Phone - Other": "phone.other",
+		"Job title": "job_title", "Organization": "account.name", "Owner": "owner", "ID": "custom.pipedrive_id",
+		"Pipedrive System ID": "custom.pipedrive_id", "Organization - Name": "account.name"}}'),
+('pipedrive_organizations', '{"module": "accounts", "missing_columns": "ignore",
+	"columns": {
+		"Organization - Name": "name", "Organization - Address": "address.street", "Organization - Street/road name of Address": "address.street",
+		"Organization - City/town/village/locality of Address": "address.city", "Organization - State/county of Address": "address.state",
+		"Organization - ZIP/Postal code of Address": "address.postal_code", "Organization - Country of Address": "address.country",
+		"Organization - Website": ["website", "domain"], "Organization - Domain": "domain", "Organization - Industry": "industry",
+		"Organization - Employee count": "employees", "Organization - Number of employees": "employees", "Organization - Owner": "owner",
+		"Organization - ID": "custom.pipedrive_id", "Organization - Pipedrive System ID": "custom.pipedrive_id", "Name": "name",
+		"Address": "address.street", "Street/road name of Address": "address.street", "City/town/village/locality of Address": "address.city",
+		"State/county of Address": "address.state", "ZIP/Postal code of Address": "address.postal_code", "Country of Address": "address.country",
+		"Website": ["website", "domain"], "Domain": "domain", "Industry": "industry", "Employee count": "employees", "Number of employees": "employees",
+		"Owner": "owner", "ID": "custom.pipedrive_id", "Pipedrive System ID": "custom.pipedrive_id"}}');
+
+CREATE FUNCTION @extschema@.crm_save_mapping(name pg_catalog.text, mapping pg_catalog.jsonb)
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'crm_save_mapping'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_save_mapping IS
+'Keeps a mapping under a name, for {"use": name} in a mapping, over an older one of that name. name: up to 200 bytes; mapping: as crm_import takes it, in whole or in part. It belongs to the current role; roles that are members of it may use it too. Errors: an unknown key, module or field, the name of a preset.';
+
+CREATE FUNCTION @extschema@.crm_drop_mapping(name pg_catalog.text)
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'crm_drop_mapping'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_drop_mapping IS
+'Forgets a saved mapping. name: one of the current role''s, or of a role that it is a member of. Errors: no such mapping, a preset, several roles have one of that name.';
+
+CREATE VIEW @extschema@.crm_mappings WITH (security_barrier) AS
+SELECT s.name, s.owner, s.mapping OPERATOR(pg_catalog.->>) 'module' AS module, s.mapping, s.saved_at
+  FROM crmio.saved_mapping s
+  JOIN pg_catalog.pg_roles r ON r.rolname OPERATOR(pg_catalog.=) s.owner
+ WHERE pg_catalog.pg_has_role(r.oid, 'USAGE')
+UNION ALL
+SELECT p.name, NULL, p.mapping OPERATOR(pg_catalog.->>) 'module', p.mapping, NULL
+  FROM crmio.preset p;
+COMMENT ON VIEW @extschema@.crm_mappings IS
+'Saved mappings of the current role and of roles that it is a member of, and presets, which have no owner';
+GRANT SELECT ON @extschema@.crm_mappings TO PUBLIC;

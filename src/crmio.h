@@ -49,6 +49,7 @@ extern bool crmio_is_blank(const char *text);
 extern char *crmio_lower(const char *text, Oid collation);
 extern text *crmio_lower_text(const char *bytes, size_t length, Oid collation);
 extern char *crmio_join(List *strings, const char *separator);
+extern Datum crmio_text_array(List *strings);
 
 /*
  * errors.c: errors and the subtransactions that contain them

@@ -10,8 +10,10 @@
 #include "crmio.h"
 
 #include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 #include "utils/varlena.h"
@@ -363,4 +365,19 @@ crmio_join(List *strings, const char *separator)
 		appendStringInfoString(&result, (char *) lfirst(lc));
 	}
 	return result.data;
+}
+
+/*
+ * A List of char * as text[].
+ */
+Datum
+crmio_text_array(List *strings)
+{
+	Datum	   *elements = palloc(Max(list_length(strings), 1) * sizeof(Datum));
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, strings)
+		elements[n++] = CStringGetTextDatum((char *) lfirst(lc));
+	return PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
 }

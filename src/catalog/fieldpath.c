@@ -5,7 +5,7 @@
  *
  * The name of the field comes first; what may follow it depends on how the field
  * is kept.  Each path has one canonical spelling, so that two columns for the
- * same place are found out.  pathname.c finds the path for a file column's name.
+ * same place are found out.  import/suggest.h is about the names of file columns.
  */
 #include "catalog/module.h"
 

@@ -2,32 +2,15 @@
  * fields.c
  *	  crm_fields: the fields of a module, for people and for user interfaces.
  */
-#include "catalog/module.h"
+#include "catalog/names.h"
 
-#include "catalog/pg_type.h"
 #include "funcapi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(crm_fields);
 
 /* The columns of a result row. */
 #define FIELDS_COLUMNS 8
-
-/*
- * A text array of a List of char *.
- */
-static Datum
-text_array(List *strings)
-{
-	Datum	   *values = palloc(sizeof(Datum) * Max(list_length(strings), 1));
-	int			count = 0;
-	ListCell   *lc;
-
-	foreach(lc, strings)
-		values[count++] = CStringGetTextDatum((char *) lfirst(lc));
-	return PointerGetDatum(construct_array(values, count, TEXTOID, -1, false, TYPALIGN_INT));
-}
 
 /*
  * Must a mapping have this field?  So it must if it alone, or only paths of it,
@@ -72,10 +55,29 @@ kind_shown(const Field *field)
 }
 
 /*
+ * The shipped aliases of a path.
+ */
+static List *
+shipped_aliases(List *shipped, const char *path)
+{
+	List	   *aliases = NIL;
+	ListCell   *lc;
+
+	foreach(lc, shipped)
+	{
+		FieldAliases *row = lfirst(lc);
+
+		if (row->applies && strcmp(row->path, path) == 0)
+			aliases = list_concat(aliases, row->aliases);
+	}
+	return aliases;
+}
+
+/*
  * One row for a field.
  */
 static void
-put_field(ReturnSetInfo *rsinfo, const Module *module, const Field *field)
+put_field(ReturnSetInfo *rsinfo, const Module *module, const Field *field, List *shipped)
 {
 	Datum		values[FIELDS_COLUMNS];
 	bool		nulls[FIELDS_COLUMNS] = {0};
@@ -93,17 +95,18 @@ put_field(ReturnSetInfo *rsinfo, const Module *module, const Field *field)
 		if (strcmp(alias->path, field->name) == 0)
 			aliases = lappend(aliases, alias->name);
 	}
+	aliases = list_concat(aliases, shipped_aliases(shipped, field->name));
 	namestrcpy(&column, field->column);
 	values[0] = CStringGetTextDatum(field->name);
 	values[1] = CStringGetTextDatum(field->label);
 	values[2] = CStringGetTextDatum(kind_shown(field));
 	values[3] = BoolGetDatum(is_required(module, field));
 	values[4] = NameGetDatum(&column);
-	values[5] = text_array(choices);
+	values[5] = crmio_text_array(choices);
 	nulls[5] = (choices == NIL);
 	values[6] = field->ref_module ? CStringGetTextDatum(field->ref_module) : (Datum) 0;
 	nulls[6] = (field->ref_module == NULL);
-	values[7] = text_array(aliases);
+	values[7] = crmio_text_array(aliases);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
@@ -111,7 +114,7 @@ put_field(ReturnSetInfo *rsinfo, const Module *module, const Field *field)
  * One row for a full name, where it can be split into two fields.
  */
 static void
-put_full_name(ReturnSetInfo *rsinfo)
+put_full_name(ReturnSetInfo *rsinfo, List *shipped)
 {
 	Datum		values[FIELDS_COLUMNS] = {0};
 	bool		nulls[FIELDS_COLUMNS] = {0};
@@ -121,7 +124,7 @@ put_full_name(ReturnSetInfo *rsinfo)
 	values[2] = CStringGetTextDatum(crmio_kind_name(KIND_TEXT));
 	values[3] = BoolGetDatum(false);
 	nulls[4] = nulls[5] = nulls[6] = true;
-	values[7] = text_array(NIL);
+	values[7] = crmio_text_array(shipped_aliases(shipped, "name"));
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
@@ -134,12 +137,13 @@ crm_fields(PG_FUNCTION_ARGS)
 {
 	Module	   *module = crmio_module_load(text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	List	   *shipped = crmio_field_aliases(module, crmio_name_words());
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(lc, module->fields)
-		put_field(rsinfo, module, lfirst(lc));
+		put_field(rsinfo, module, lfirst(lc), shipped);
 	if (crmio_module_splits_name(module, NULL, NULL))
-		put_full_name(rsinfo);
+		put_full_name(rsinfo, shipped);
 	return (Datum) 0;
 }

@@ -141,8 +141,6 @@ typedef struct FieldPath
 	FieldKind	kind;			/* what a value of this path is checked as */
 	struct Module *ref;			/* PATH_REFERENCE: the module referred to */
 	Field	   *lookup_field;	/* PATH_REFERENCE: its field, NULL for the key */
-	int			rank;			/* from crmio_path_by_name: of two columns for one
-								 * path, the lower rank has the nearer name */
 } FieldPath;
 
 /* module.c */
@@ -161,9 +159,6 @@ extern void crmio_module_register(const char *name, Oid relid, Jsonb *options);
 extern FieldPath *crmio_path_resolve(const Module *module, const char *path,
 									 char **problem, char **hint);
 extern bool crmio_path_meets(const FieldPath *path, const char *required);
-
-/* pathname.c */
-extern FieldPath *crmio_path_by_name(const Module *module, const char *column_name);
 
 /* stage.c */
 extern List *crmio_module_other_stages(const Module *module);

@@ -137,40 +137,25 @@ static const char *const statements[] = {
 	"\"id\": null, \"created_at\": null, \"created_by\": null," \
 	"\"updated_at\": null, \"updated_by\": null, \"custom\": {\"storage\": \"custom\"}"
 
-/* Phone columns are named in many ways that do not say "phone". */
-#define PHONE_ALIASES \
-	"\"Mobile\": \"phone.mobile\", \"Mobile Number\": \"phone.mobile\"," \
-	"\"Cell\": \"phone.mobile\", \"Fax\": \"phone.fax\", \"Fax Number\": \"phone.fax\"," \
-	"\"Business Fax\": \"phone.fax\", \"Work Direct Phone\": \"phone.work\""
-
-/* Leads and contacts are the same people. */
+/*
+ * Leads and contacts are the same people.  Other names by which columns find these
+ * fields are rows of crmio.field_alias.
+ */
 #define PEOPLE_OPTIONS \
 	"\"match\": [[\"email\"]], \"lookup\": [\"email\"], \"display\": \"email\"," \
 	"\"fields\": {" \
 	AUDIT_FIELDS "," \
 	"\"lifecycle\": null, \"emails\": null," \
-	"\"first_name\": {\"label\": \"First Name\", \"aliases\": [\"Given Name\", \"Forename\"]}," \
-	"\"last_name\": {\"label\": \"Last Name\", \"aliases\": [\"Surname\", \"Family Name\"]}," \
-	"\"email\": {\"kind\": \"email\", \"typed_column\": \"emails\", \"aliases\": [\"E-mail Address\"," \
-	" \"Work Email\", \"Business Email\", \"Primary Email\", \"Email ID\"]}," \
-	"\"phone\": {\"column\": \"phones\", \"storage\": \"typed_list\", \"kind\": \"phone\"," \
-	" \"aliases\": [\"Phone Number\", \"Telephone\", \"Telephone Number\", \"Tel\", \"Primary Phone\"]}," \
-	"\"company\": {\"aliases\": [\"Company Name\", \"Organization\", \"Organisation\"," \
-	" \"Organization Name\", \"Employer\"]}," \
-	"\"job_title\": {\"label\": \"Job Title\", \"aliases\": [\"Title\", \"Position\", \"Job\"," \
-	" \"Organization Title\"]}," \
+	"\"first_name\": {\"label\": \"First Name\"}," \
+	"\"last_name\": {\"label\": \"Last Name\"}," \
+	"\"email\": {\"kind\": \"email\", \"typed_column\": \"emails\"}," \
+	"\"phone\": {\"column\": \"phones\", \"storage\": \"typed_list\", \"kind\": \"phone\"}," \
+	"\"job_title\": {\"label\": \"Job Title\"}," \
 	"\"account\": {\"column\": \"account_id\", \"reference\": \"accounts\"}," \
 	"\"address\": {\"storage\": \"address\"}," \
-	"\"website\": {\"kind\": \"url\", \"aliases\": [\"Web Site\", \"Web Page\", \"URL\", \"Homepage\"]}," \
-	"\"source\": {\"aliases\": [\"Lead Source\"]}," \
-	"\"status\": {\"aliases\": [\"Lead Status\", \"Contact Status\"]}," \
-	"\"owner\": {\"aliases\": [\"Lead Owner\", \"Contact Owner\", \"Assigned To\"]}," \
-	"\"notes\": {\"aliases\": [\"Note\", \"Comments\", \"Description\"]}," \
+	"\"website\": {\"kind\": \"url\"}," \
 	"\"first_seen\": {\"label\": \"First Seen\"}," \
-	"\"last_seen\": {\"label\": \"Last Seen\"}}," \
-	"\"aliases\": {" PHONE_ALIASES "," \
-	"\"Contact Name\": \"name\", \"Lead Name\": \"name\", \"Display Name\": \"name\"," \
-	"\"Home Email\": \"email.home\", \"Personal Email\": \"email.home\"}"
+	"\"last_seen\": {\"label\": \"Last Seen\"}}"
 
 #define PEOPLE_LIFECYCLE(stage) \
 	"\"lifecycle\": {\"column\": \"lifecycle\", \"stages\": [\"lead\", \"contact\"]," \
@@ -194,27 +179,13 @@ static const StandardModule standard_modules[] = {
 		" \"renewal_date\", \"created_at\"],"
 		"\"fields\": {"
 		AUDIT_FIELDS ","
-		"\"name\": {\"aliases\": [\"Account Name\", \"Account\", \"Company Name\", \"Company\","
-		" \"Organization\", \"Organisation\", \"Organization Name\"]},"
-		"\"domain\": {\"kind\": \"domain\", \"aliases\": [\"Account Domain\", \"Company Domain\","
-		" \"Company Domain Name\", \"Domain Name\", \"Email Domain\"]},"
-		"\"website\": {\"kind\": \"url\", \"aliases\": [\"Web Site\", \"Web Page\", \"URL\","
-		" \"Homepage\", \"Website URL\"]},"
-		"\"phone\": {\"column\": \"phones\", \"storage\": \"typed_list\", \"kind\": \"phone\","
-		" \"aliases\": [\"Phone Number\", \"Telephone\", \"Tel\", \"Company Phone\", \"Corporate Phone\"]},"
+		"\"domain\": {\"kind\": \"domain\"},"
+		"\"website\": {\"kind\": \"url\"},"
+		"\"phone\": {\"column\": \"phones\", \"storage\": \"typed_list\", \"kind\": \"phone\"},"
 		"\"address\": {\"storage\": \"address\"},"
-		"\"lifecycle_stage\": {\"label\": \"Lifecycle Stage\", \"aliases\": [\"Stage\","
-		" \"Account Stage\", \"Account Status\"]},"
-		"\"mrr\": {\"column\": \"mrr_cents\", \"label\": \"MRR\","
-		" \"aliases\": [\"Monthly Recurring Revenue\", \"Monthly Revenue\"]},"
-		"\"renewal_date\": {\"label\": \"Renewal Date\", \"aliases\": [\"Renewal\","
-		" \"Contract Renewal Date\", \"Next Renewal\"]},"
-		"\"employees\": {\"aliases\": [\"Number of Employees\", \"No. of Employees\","
-		" \"Employee Count\", \"Headcount\", \"Company Size\"]},"
-		"\"industry\": {\"aliases\": [\"Sector\"]},"
-		"\"description\": {\"aliases\": [\"Notes\", \"About\"]},"
-		"\"owner\": {\"aliases\": [\"Account Owner\", \"Company Owner\"]}},"
-		"\"aliases\": {" PHONE_ALIASES "}}"
+		"\"lifecycle_stage\": {\"label\": \"Lifecycle Stage\"},"
+		"\"mrr\": {\"column\": \"mrr_cents\", \"label\": \"MRR\"},"
+		"\"renewal_date\": {\"label\": \"Renewal Date\"}}}"
 	},
 	{"contacts", "people",
 		"{" PEOPLE_OPTIONS "," PEOPLE_LIFECYCLE("contact") ","
@@ -236,15 +207,8 @@ static const StandardModule standard_modules[] = {
 		"\"fields\": {"
 		AUDIT_FIELDS ","
 		"\"closed_at\": null,"
-		"\"title\": {\"aliases\": [\"Subject\", \"Ticket Name\", \"Summary\"]},"
-		"\"description\": {\"aliases\": [\"Body\", \"Details\", \"Message\", \"Content\"]},"
-		"\"status\": {\"aliases\": [\"Ticket Status\", \"State\"]},"
-		"\"priority\": {\"aliases\": [\"Ticket Priority\", \"Urgency\"]},"
 		"\"customer\": {\"column\": \"customer_id\", \"reference\": \"contacts\"},"
-		"\"assigned_to\": {\"label\": \"Assigned Admin\", \"aliases\": [\"Assigned To\","
-		" \"Assignee\", \"Owner\", \"Ticket Owner\", \"Agent\"]}},"
-		"\"aliases\": {\"Contact Email\": \"customer.email\", \"Requester Email\": \"customer.email\","
-		"\"Requester\": \"customer.email\", \"Contact\": \"customer.email\", \"Email\": \"customer.email\"}}"
+		"\"assigned_to\": {\"label\": \"Assigned Admin\"}}}"
 	}
 };
 

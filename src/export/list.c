@@ -92,7 +92,7 @@ add_column(ListQuery *list, StringInfo select, int *nselected, const char *path,
 	ListExpr	expr;
 
 	crmio_list_expr(list, path, option, &expr);
-	column->header = crmio_list_header(list->module, expr.path, expr.label);
+	column->header = crmio_list_header(list, expr.path, expr.label);
 	column->scale = expr.scale;
 	column->source = (*nselected)++;
 	column->last_name = -1;

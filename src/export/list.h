@@ -13,6 +13,7 @@
 typedef struct ListQuery
 {
 	const Module *module;
+	struct Dictionary *dictionary;	/* of names that an import maps; NULL: not made yet */
 	bool		names;			/* a bare reference shows the record's name */
 	List	   *joins;			/* of ListJoin * */
 	StringInfoData from;
@@ -39,7 +40,7 @@ typedef struct ListExpr
 
 /* path.c */
 extern void crmio_list_expr(ListQuery *list, const char *path, const char *option, ListExpr *expr);
-extern char *crmio_list_header(const Module *module, const char *path, const char *label);
+extern char *crmio_list_header(ListQuery *list, const char *path, const char *label);
 
 /* filter.c */
 extern void crmio_list_filter(ListQuery *list, Jsonb *filter);

@@ -14,9 +14,9 @@
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 
 #include "export/list.h"
+#include "import/suggest.h"
 
 /* The record that a reference refers to, joined once. */
 typedef struct ListJoin
@@ -396,28 +396,45 @@ crmio_list_expr(ListQuery *list, const char *path, const char *option, ListExpr 
 }
 
 /*
+ * header_means
+ *		The path that an import maps a header to by itself, or NULL.
+ */
+static const FieldPath *
+header_means(Dictionary *dictionary, const char *header)
+{
+	const Candidate *best = NULL;
+	char	   *why_not = NULL;
+	ListCell   *lc;
+
+	foreach(lc, crmio_candidates_by_name(dictionary, 0, header, false, &why_not))
+	{
+		const Candidate *candidate = lfirst(lc);
+
+		if (candidate->confidence >= CONFIDENCE_MEDIUM &&
+			(best == NULL || candidate->score > best->score))
+			best = candidate;
+	}
+	return best ? best->target->path : NULL;
+}
+
+/*
  * crmio_list_header
  *		The header of a path: its label, if an import maps that to the same path, or to
  *		none if nothing can be imported there; else the path as it is written.
  */
 char *
-crmio_list_header(const Module *module, const char *path, const char *label)
+crmio_list_header(ListQuery *list, const char *path, const char *label)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext context = AllocSetContextCreate(caller, "crmio list header",
-												  ALLOCSET_SMALL_SIZES);
 	char	   *problem;
 	char	   *hint;
-	FieldPath  *meant;
-	FieldPath  *found;
-	bool		fits;
+	FieldPath  *meant = crmio_path_resolve(list->module, path, &problem, &hint);
+	const FieldPath *found;
 
-	MemoryContextSwitchTo(context);
-	meant = crmio_path_resolve(module, path, &problem, &hint);
-	found = crmio_path_by_name(module, label);
-	fits = meant == NULL || found == NULL ? meant == NULL && found == NULL :
-		strcmp(meant->text, found->text) == 0;
-	MemoryContextSwitchTo(caller);
-	MemoryContextDelete(context);
-	return pstrdup(fits ? label : path);
+	if (list->dictionary == NULL)
+		list->dictionary = crmio_dictionary_create(list->module);
+	found = header_means(list->dictionary, label);
+	if (meant == NULL || found == NULL ? meant == NULL && found == NULL :
+		strcmp(meant->text, found->text) == 0)
+		return pstrdup(label);
+	return pstrdup(path);
 }

@@ -78,11 +78,18 @@ typedef struct Mapping
 	int64		max_errors;		/* -1: no limit */
 	bool		dry_run;
 	bool		hand_over;		/* a large file goes to the background */
+	bool		ignore_missing; /* columns that the file lacks are skipped */
 	Policy		policy;
 	MergeMode	mode;
 } Mapping;
 
 extern Mapping *crmio_mapping_parse(Jsonb *json, const char *policy);
+extern Mapping *crmio_mapping_parse_keys(Jsonb *json, const char *policy);
+
+/* saved.c: the mapping key that names a saved mapping, and what it stands for */
+#define CRMIO_USE_KEY "use"
+
+extern Jsonb *crmio_mapping_expand(Jsonb *json);
 
 /*
  * plan.c: the mapping bound to a module and a file

@@ -37,6 +37,7 @@ static void read_max_errors(Mapping *mapping, const char *key, const JsonbValue 
 static void read_dry_run(Mapping *mapping, const char *key, const JsonbValue *value);
 static void read_mode(Mapping *mapping, const char *key, const JsonbValue *value);
 static void read_escape_formulas(Mapping *mapping, const char *key, const JsonbValue *value);
+static void read_missing_columns(Mapping *mapping, const char *key, const JsonbValue *value);
 
 static const MappingKey mapping_keys[] = {
 	{"module", read_module},
@@ -58,6 +59,8 @@ static const MappingKey mapping_keys[] = {
 	{"dry_run", read_dry_run},
 	{"mode", read_mode},
 	{"escape_formulas", read_escape_formulas},
+	{"missing_columns", read_missing_columns},
+	{CRMIO_USE_KEY, NULL},		/* saved.c has put it into effect */
 };
 
 /*
@@ -350,6 +353,15 @@ read_escape_formulas(Mapping *mapping, const char *key, const JsonbValue *value)
 	mapping->escape_formulas = value->val.boolean;
 }
 
+static void
+read_missing_columns(Mapping *mapping, const char *key, const JsonbValue *value)
+{
+	static const char *const words[] = {"error", "ignore", NULL};
+
+	mapping->ignore_missing =
+		read_word(key, value, words, "\"error\" or \"ignore\"") == 1;
+}
+
 /*
  * read_key
  *		Finds what a key means; an unknown one is an error that names the nearest.
@@ -366,7 +378,7 @@ read_key(Mapping *mapping, const char *key, const JsonbValue *value)
 		{
 			if (mapping_keys[i].read != NULL)
 				mapping_keys[i].read(mapping, key, value);
-			else if (!crmio_reader_option(&mapping->reader, key, value))
+			else if (strcmp(key, CRMIO_USE_KEY) != 0 && !crmio_reader_option(&mapping->reader, key, value))
 				elog(ERROR, "reader does not know its option \"%s\"", key);
 			return;
 		}
@@ -422,12 +434,11 @@ read_policy(Mapping *mapping, const char *policy)
 }
 
 /*
- * crmio_mapping_parse
- *		Reads mapping and policy; any mistake in them is an error.  The result
- *		lies in CurrentMemoryContext.
+ * crmio_mapping_parse_keys
+ *		Reads a mapping that need not name a module.
  */
 Mapping *
-crmio_mapping_parse(Jsonb *json, const char *policy)
+crmio_mapping_parse_keys(Jsonb *json, const char *policy)
 {
 	Mapping    *mapping = palloc0(sizeof(Mapping));
 	ListCell   *lc;
@@ -448,6 +459,19 @@ crmio_mapping_parse(Jsonb *json, const char *policy)
 
 		read_key(mapping, member->key, &member->value);
 	}
+	return mapping;
+}
+
+/*
+ * crmio_mapping_parse
+ *		Reads mapping and policy; any mistake in them is an error.  The result
+ *		lies in CurrentMemoryContext.
+ */
+Mapping *
+crmio_mapping_parse(Jsonb *json, const char *policy)
+{
+	Mapping    *mapping = crmio_mapping_parse_keys(crmio_mapping_expand(json), policy);
+
 	if (mapping->module == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -8,8 +8,10 @@
 
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "import/import.h"
+#include "import/suggest.h"
 
 /*
  * resolve_path
@@ -92,12 +94,15 @@ add_input(ImportPlan *plan, FieldPath *path, const Input *source, NamePart name_
 
 /*
  * find_column
- *		Position of a file column given by its name, or as #N.
+ *		Position of a file column given by its name, or as #N.  One that the file lacks
+ *		is an error, or -1 if that is to be ignored; then case and punctuation do not
+ *		count either.
  */
 static int
-find_column(const Reader *reader, const char *name)
+find_column(const Reader *reader, const char *name, bool ignore_missing)
 {
 	char	   *trimmed = crmio_trim(pstrdup(name));
+	char	   *key = crmio_name_key(trimmed);
 	List	   *names = NIL;
 	const char *closest;
 
@@ -113,11 +118,20 @@ find_column(const Reader *reader, const char *name)
 
 		if (position >= 1 && position <= reader->ncolumns)
 			return position - 1;
+		if (ignore_missing)
+			return -1;
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("the file has no column %s", crmio_clip(trimmed)),
 				 errhint("Its columns are #1 to #%d.", reader->ncolumns)));
 	}
+	for (int i = 0; i < reader->ncolumns && ignore_missing && *key; i++)
+	{
+		if (strcmp(crmio_name_key(reader->column_names[i]), key) == 0)
+			return i;
+	}
+	if (ignore_missing)
+		return -1;
 	closest = crmio_closest(trimmed, names);
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
@@ -127,39 +141,6 @@ find_column(const Reader *reader, const char *name)
 			 errhint("Line " INT64_FORMAT " is taken for the header: %s. If that is wrong, set \"header_row\" or \"delimiter\".",
 					 reader->header_line, crmio_clip(crmio_join(names, ", ")))));
 	return -1;					/* not reached */
-}
-
-/*
- * map_given_columns
- *		"columns" of the mapping, in the order of the file.
- */
-static void
-map_given_columns(ImportPlan *plan, const Reader *reader)
-{
-	List	  **paths = palloc0(sizeof(List *) * Max(reader->ncolumns, 1));
-	ListCell   *lc;
-
-	foreach(lc, plan->mapping->columns)
-	{
-		MappedColumn *column = lfirst(lc);
-		int			position = find_column(reader, column->column);
-
-		if (column->paths != NIL && position == reader->error_reason_column)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("column \"%s\" can't be mapped", CRMIO_ERROR_REASON),
-					 errdetail("It holds the reasons that crm_error_csv wrote.")));
-		paths[position] = list_concat(paths[position], column->paths);
-	}
-	for (int i = 0; i < reader->ncolumns; i++)
-	{
-		foreach(lc, paths[i])
-		{
-			Input		source = {.column = i,.column_name = reader->column_names[i]};
-
-			add_input(plan, resolve_path(plan->module, lfirst(lc), "\"columns\""), &source, NAME_WHOLE);
-		}
-	}
 }
 
 /*
@@ -185,70 +166,149 @@ is_free(const ImportPlan *plan, const FieldPath *path)
 }
 
 /*
- * is_better
- *		Two columns for one field path: the one whose name says it more directly has it,
- *		or else the first.  A full name gives way to its parts.
+ * map_column
+ *		Maps a column of the file to a field path.  Where columns may be missing, those
+ *		for one field are alternatives: the first in the file has it, and full names wait
+ *		for the second turn and give way to their parts.
  */
-static bool
-is_better(FieldPath *const *paths, int i, int other)
+static void
+map_column(ImportPlan *plan, const Reader *reader, int column, const char *text, bool second_turn)
 {
-	FieldPath  *path = paths[i];
-	FieldPath  *rival = paths[other];
+	Input		source = {.column = column,.column_name = reader->column_names[column]};
+	FieldPath  *path = resolve_path(plan->module, text, "\"columns\"");
+	bool		late = plan->mapping->ignore_missing && path->part == PATH_NAME;
 
-	if (rival == NULL || i == other)
-		return false;
-	if (path->part == PATH_NAME && rival->part != PATH_NAME)
-		return rival->field == path->first_name || rival->field == path->last_name;
-	if (strcmp(path->text, rival->text) != 0)
-		return false;
-	return rival->rank < path->rank || (rival->rank == path->rank && other < i);
+	if (late == second_turn && (!plan->mapping->ignore_missing || is_free(plan, path)))
+		add_input(plan, path, &source, NAME_WHOLE);
 }
 
 /*
- * map_columns_by_name
- *		Without "columns": those whose name is a field's name, label or alias.  A NOTICE
- *		says what was mapped.
+ * map_given_columns
+ *		"columns" of the mapping, in the order of the file.
  */
 static void
-map_columns_by_name(ImportPlan *plan, const Reader *reader)
+map_given_columns(ImportPlan *plan, const Reader *reader)
 {
-	List	   *mapped = NIL;
-	List	   *skipped = NIL;
-	FieldPath **paths = palloc0(sizeof(FieldPath *) * Max(reader->ncolumns, 1));
+	List	  **paths = palloc0(sizeof(List *) * Max(reader->ncolumns, 1));
+	ListCell   *lc;
 
-	for (int i = 0; i < reader->ncolumns; i++)
+	foreach(lc, plan->mapping->columns)
 	{
-		if (i != reader->error_reason_column)
-			paths[i] = crmio_path_by_name(plan->module, reader->column_names[i]);
+		MappedColumn *column = lfirst(lc);
+		int			position = find_column(reader, column->column,
+										   plan->mapping->ignore_missing);
+
+		if (position < 0)
+			continue;
+		if (column->paths != NIL && position == reader->error_reason_column)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("column \"%s\" can't be mapped", CRMIO_ERROR_REASON),
+					 errdetail("It holds the reasons that crm_error_csv wrote.")));
+		paths[position] = list_concat(paths[position], column->paths);
 	}
 	for (int i = 0; i < reader->ncolumns; i++)
 	{
+		foreach(lc, paths[i])
+			map_column(plan, reader, i, lfirst(lc), false);
+	}
+	for (int i = 0; i < reader->ncolumns && plan->mapping->ignore_missing; i++)
+	{
+		foreach(lc, paths[i])
+			map_column(plan, reader, i, lfirst(lc), true);
+	}
+}
+
+/*
+ * notice_lost_row
+ *		Columns given by position alone say nothing about the header: if that looks like
+ *		a row of data, it may be one.
+ */
+static void
+notice_lost_row(const ImportPlan *plan, const Reader *reader)
+{
+	ListCell   *lc;
+
+	if (plan->mapping->reader.header_row >= 0)
+		return;
+	foreach(lc, plan->mapping->columns)
+	{
+		if (((MappedColumn *) lfirst(lc))->column[0] != '#')
+			return;
+	}
+	if (crmio_header_is_data(reader))
+		ereport(NOTICE,
+				(errmsg("line " INT64_FORMAT " of \"%s\" is taken for the header, but looks like a row of data",
+						reader->header_line, reader->source->name),
+				 errhint("If the file has no header, set \"header_row\" to 0; if it has, set it to its line.")));
+}
+
+/*
+ * paths_of_inputs
+ *		What is filled already, as a List of char *.
+ */
+static List *
+paths_of_inputs(const ImportPlan *plan)
+{
+	List	   *paths = NIL;
+	ListCell   *lc;
+
+	foreach(lc, plan->inputs)
+		paths = lappend(paths, ((Input *) lfirst(lc))->path->text);
+	return paths;
+}
+
+/*
+ * map_suggested_columns
+ *		Without "columns": those that map with high or medium confidence.  A NOTICE says
+ *		what was mapped.
+ */
+static void
+map_suggested_columns(ImportPlan *plan, Reader *reader)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "crmio suggestions",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Suggestions *suggestions = crmio_suggest(plan->module, reader, &plan->mapping->reader,
+											 paths_of_inputs(plan));
+	List	   *mapped = NIL;
+	List	   *skipped = NIL;
+
+	for (int i = 0; i < reader->ncolumns; i++)
+	{
 		char	   *name = reader->column_names[i];
+		Suggestion *suggestion = &suggestions->columns[i];
 		Input		source = {.column = i,.column_name = name};
-		FieldPath  *path = paths[i];
-		bool		taken = path != NULL && !is_free(plan, path);
 
 		if (i == reader->error_reason_column)
 			continue;
-		for (int other = 0; path != NULL && other < reader->ncolumns && !taken; other++)
-			taken = is_better(paths, i, other);
-		if (path == NULL || taken)
+		if (suggestion->confidence < CONFIDENCE_MEDIUM)
 		{
 			skipped = lappend(skipped, quote_literal_cstr(name));
 			continue;
 		}
-		add_input(plan, path, &source, NAME_WHOLE);
-		mapped = lappend(mapped, psprintf("%s to %s", quote_literal_cstr(name), path->text));
+		MemoryContextSwitchTo(old);
+		add_input(plan, resolve_path(plan->module, suggestion->path->text, NULL), &source,
+				  NAME_WHOLE);
+		MemoryContextSwitchTo(context);
+		mapped = lappend(mapped, psprintf("%s to %s%s", quote_literal_cstr(name),
+										  suggestion->path->text,
+										  suggestion->confidence == CONFIDENCE_MEDIUM ? " (probably)" : ""));
 	}
 	if (mapped != NIL || skipped != NIL)
 		ereport(NOTICE,
 				(errmsg("columns mapped by name: %s", mapped ? crmio_join(mapped, ", ") : "none"),
-				 skipped ? errdetail("Skipped: %s.", crmio_join(skipped, ", ")) : 0));
+				 skipped ? errdetail("Skipped: %s.", crmio_join(skipped, ", ")) : 0,
+				 mapped == NIL && suggestions->hint ?
+				 errhint("The file may be odd: %s.  %s", suggestions->notice, suggestions->hint) : 0));
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }
 
 /*
  * map_statics
- *		"static" of the mapping.
+ *		"static" of the mapping.  Where columns may be missing, a value stands in for
+ *		them.
  */
 static void
 map_statics(ImportPlan *plan)
@@ -261,6 +321,8 @@ map_statics(ImportPlan *plan)
 		FieldPath  *path = resolve_path(plan->module, value->path, "\"static\"");
 		Input		source = {.column = -1};
 
+		if (plan->mapping->ignore_missing && !is_free(plan, path))
+			continue;
 		source.static_text = value->text;
 		if (value->joined != NULL && path->kind == KIND_TEXT_LIST)
 			source.static_text = value->joined;
@@ -339,6 +401,7 @@ crmio_plan_create(MemoryContext context, Mapping *mapping, Module *module,
 	if (mapping->columns_given)
 	{
 		map_given_columns(plan, reader);
+		notice_lost_row(plan, reader);
 		nmapped = plan->ninputs;
 		map_statics(plan);
 	}
@@ -347,7 +410,7 @@ crmio_plan_create(MemoryContext context, Mapping *mapping, Module *module,
 		/* a static value wins over a column that would map by its name */
 		map_statics(plan);
 		nmapped = -plan->ninputs;
-		map_columns_by_name(plan, reader);
+		map_suggested_columns(plan, reader);
 		nmapped += plan->ninputs;
 	}
 	if (nmapped == 0)
@@ -355,7 +418,7 @@ crmio_plan_create(MemoryContext context, Mapping *mapping, Module *module,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("no column of the file is mapped"),
 				 mapping->columns_given ?
-				 errdetail("\"columns\" of the mapping maps nothing; columns that it does not list are skipped.") :
+				 errdetail("\"columns\" of the mapping maps nothing that is in the file; columns that it does not list are skipped.") :
 				 errdetail("No column has the name, label or alias of a field of module \"%s\".",
 						   module->name),
 				 errhint("SELECT * FROM crm_columns(file) shows the columns, SELECT * FROM crm_fields('%s') the fields.",

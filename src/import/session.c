@@ -269,6 +269,8 @@ crmio_session_open(MemoryContext context, const char *file, Jsonb *mapping, cons
 	session->mapping_given = mapping;
 	session->policy_given = pstrdup(policy);
 	session->next_batch = FIRST_BATCH_ROWS;
+	/* the job keeps what a saved mapping said when it began */
+	mapping = crmio_mapping_expand(mapping);
 	session->mapping = crmio_mapping_parse(mapping, policy);
 	/* an unknown module is told before a file that can't be read */
 	(void) crmio_module_load(session->mapping->module, false);

@@ -4,10 +4,8 @@
  */
 #include "input/reader.h"
 
-#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -18,10 +16,10 @@
 PG_FUNCTION_INFO_V1(crm_columns);
 
 /*
- * Reads the options of crm_columns.
+ * Reads an options object that says how to read a file, and nothing else.
  */
-static void
-read_options(Jsonb *jsonb, ReaderOptions *options)
+void
+crmio_reader_options_read(Jsonb *jsonb, ReaderOptions *options)
 {
 	ListCell   *lc;
 
@@ -98,21 +96,6 @@ collect_samples(Reader *reader)
 }
 
 /*
- * A List of char * as text[].
- */
-static Datum
-text_array(List *strings)
-{
-	Datum	   *elements = palloc(Max(list_length(strings), 1) * sizeof(Datum));
-	int			n = 0;
-	ListCell   *lc;
-
-	foreach(lc, strings)
-		elements[n++] = CStringGetTextDatum(lfirst(lc));
-	return PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
-}
-
-/*
  * crm_columns(file text, options jsonb) RETURNS SETOF record
  *		The columns of a file: position, name, samples.
  */
@@ -134,7 +117,7 @@ crm_columns(PG_FUNCTION_ARGS)
 	context = AllocSetContextCreate(CurrentMemoryContext, "crm_columns",
 									ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
-	read_options(jsonb, &options);
+	crmio_reader_options_read(jsonb, &options);
 	reader = crmio_reader_open(crmio_source_open(file), &options);
 	samples = collect_samples(reader);
 	for (int i = 0; i < reader->ncolumns; i++)
@@ -144,7 +127,7 @@ crm_columns(PG_FUNCTION_ARGS)
 
 		values[0] = Int32GetDatum(i + 1);
 		values[1] = CStringGetTextDatum(reader->column_names[i]);
-		values[2] = text_array(samples[i]);
+		values[2] = crmio_text_array(samples[i]);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	MemoryContextSwitchTo(caller);

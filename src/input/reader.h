@@ -90,4 +90,7 @@ extern Reader *crmio_reader_open(Source *source, const ReaderOptions *options);
 extern bool crmio_reader_option(ReaderOptions *options, const char *key, const JsonbValue *value);
 extern void crmio_reader_options_init(ReaderOptions *options);
 
+/* columns.c: an object of these keys alone */
+extern void crmio_reader_options_read(Jsonb *jsonb, ReaderOptions *options);
+
 #endif							/* CRMIO_READER_H */

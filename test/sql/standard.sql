@@ -14,7 +14,7 @@ SELECT field, label, kind, required, column_name, choices, reference FROM crm_fi
 SELECT field, kind, required, reference FROM crm_fields('contacts') WHERE required;
 SELECT field, label, kind, required, column_name, choices, reference FROM crm_fields('accounts');
 SELECT field, label, kind, required, column_name, choices, reference FROM crm_fields('tickets');
-SELECT field, aliases FROM crm_fields('leads') WHERE aliases <> '{}';
+SELECT field, aliases[1:1] FROM crm_fields('leads') WHERE aliases <> '{}';
 
 -- Never silently on other tables.
 SELECT crm_create_standard_modules('other');
