@@ -266,12 +266,11 @@ crmio_session_open(MemoryContext context, const char *file, Jsonb *mapping, cons
 	session->context = context;
 	session->started = GetCurrentTimestamp();
 	session->file = pstrdup(file);
-	session->mapping_given = mapping;
+	/* the job keeps what a saved mapping said when it began */
+	session->mapping_given = crmio_mapping_expand(mapping);
 	session->policy_given = pstrdup(policy);
 	session->next_batch = FIRST_BATCH_ROWS;
-	/* the job keeps what a saved mapping said when it began */
-	mapping = crmio_mapping_expand(mapping);
-	session->mapping = crmio_mapping_parse(mapping, policy);
+	session->mapping = crmio_mapping_parse(session->mapping_given, policy);
 	/* an unknown module is told before a file that can't be read */
 	(void) crmio_module_load(session->mapping->module, false);
 	session->source = crmio_source_open(file);
