@@ -50,7 +50,10 @@ missing_packages() {
 		command -v "$command" >/dev/null || echo "$command"
 	done
 	[ -f /usr/include/csv.h ] || echo libcsv-dev
+	command -v curl-config >/dev/null || echo libcurl4-openssl-dev
+	command -v openssl >/dev/null || echo openssl
 	"$python" -c 'import psycopg' 2>/dev/null || echo python3-psycopg
+	"$python" -c 'import aiosmtpd' 2>/dev/null || echo python3-aiosmtpd
 	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
 }
 

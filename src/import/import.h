@@ -77,6 +77,7 @@ typedef struct Mapping
 	int64		max_errors;		/* -1: no limit */
 	bool		dry_run;
 	bool		hand_over;		/* a large file goes to the background */
+	List	   *notify;			/* of char *: e-mail addresses */
 	Policy		policy;
 	MergeMode	mode;
 } Mapping;
