@@ -387,4 +387,4 @@ RETURNS pg_catalog.int8
 AS 'MODULE_PATHNAME', 'crm_send_mail'
 LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_send_mail IS
-'Has waiting mails about one''s own jobs sent now, and not at their next attempt; they are sent after the commit. job_id: only those of this job, and then also those that were given up; null: of all jobs. Returns how many mails that are. Errors: none if there is nothing to send.';
+'Has waiting mails about one''s own jobs sent now, and not at their next attempt; they are sent after the commit. job_id: only those of this job, and then also those that were given up; null: of all jobs. Returns how many mails that are. Errors: no such job of the caller.';

@@ -251,14 +251,9 @@ start_sender(const char *if_none)
 static bool
 any_due(void)
 {
-	CrmioOwnerScope scope;
-
-	crmio_become_owner(&scope);
-	if (SPI_execute("SELECT FROM " CRMIO_SCHEMA ".mail_outbox"
-					" WHERE state = 'waiting' AND next_attempt <= pg_catalog.clock_timestamp()",
-					false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read the outbox");
-	crmio_restore_user(&scope);
+	crmio_history_run("SELECT FROM " CRMIO_SCHEMA ".mail_outbox"
+					  " WHERE state = 'waiting' AND next_attempt <= pg_catalog.clock_timestamp() LIMIT 1",
+					  0, NULL, NULL, NULL);
 	return SPI_processed > 0;
 }
 
@@ -278,6 +273,9 @@ mail_job_ended(int64 job_id)
 /*
  * crm_send_mail
  *		SELECT crm_send_mail(job_id)
+ *
+ * A mail that is being sent is let alone, so that its sender need not wait for this
+ * transaction.
  */
 Datum
 crm_send_mail(PG_FUNCTION_ARGS)
@@ -285,29 +283,26 @@ crm_send_mail(PG_FUNCTION_ARGS)
 	Oid			types[3] = {INT8OID, OIDOID, BOOLOID};
 	Datum		values[3] = {(Datum) 0, ObjectIdGetDatum(GetUserId()), BoolGetDatum(superuser())};
 	char		nulls[4] = "n  ";
-	CrmioOwnerScope scope;
 	uint64		found;
 
 	PreventCommandIfReadOnly("crm_send_mail()");
+	SPI_connect();
 	if (!PG_ARGISNULL(0))
 	{
 		values[0] = Int64GetDatum(PG_GETARG_INT64(0));
 		nulls[0] = ' ';
+		(void) crmio_job_of_caller(PG_GETARG_INT64(0), false);
 	}
-	SPI_connect();
-	crmio_become_owner(&scope);
-	if (SPI_execute_with_args("UPDATE " CRMIO_SCHEMA ".mail_outbox m SET state = 'waiting',"
-							  " next_attempt = pg_catalog.clock_timestamp(),"
-							  " attempts = CASE m.state WHEN 'failed' THEN 0 ELSE m.attempts END"
-							  " FROM " CRMIO_SCHEMA ".job j LEFT JOIN pg_roles r ON r.rolname = j.owner"
-							  " WHERE j.job_id = m.job_id"
-							  " AND ($1 IS NULL AND m.state = 'waiting'"
-							  "  OR m.job_id = $1 AND m.state IN ('waiting', 'failed'))"
-							  " AND coalesce(pg_has_role($2, r.oid, 'USAGE'), $3)",
-							  3, types, values, nulls, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not write the outbox");
+	crmio_history_run("UPDATE " CRMIO_SCHEMA ".mail_outbox m SET state = 'waiting',"
+					  " next_attempt = pg_catalog.clock_timestamp(),"
+					  " attempts = CASE m.state WHEN 'failed' THEN 0 ELSE m.attempts END"
+					  " FROM " CRMIO_SCHEMA ".job j LEFT JOIN pg_catalog.pg_roles r ON r.rolname = j.owner"
+					  " WHERE j.job_id = m.job_id"
+					  " AND ($1 IS NULL AND m.state = 'waiting'"
+					  "  OR m.job_id = $1 AND m.state IN ('waiting', 'failed'))"
+					  " AND coalesce(pg_catalog.pg_has_role($2, r.oid, 'USAGE'), $3)",
+					  3, types, values, nulls);
 	found = SPI_processed;
-	crmio_restore_user(&scope);
 	SPI_finish();
 	if (found > 0)
 		start_sender("The mails wait until another job ends, or crm_send_mail() is called again.");

@@ -15,27 +15,11 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "history/job.h"
 #include "worker/mail.h"
 
 /* How many kinds of errors a mail lists. */
 #define ERROR_KINDS "5"
-
-/*
- * select_for_job
- *		Runs a query with the job's id as its parameter, as the owner of the tables.
- */
-static void
-select_for_job(const char *sql, int64 job_id)
-{
-	Oid			types[1] = {INT8OID};
-	Datum		values[1] = {Int64GetDatum(job_id)};
-	CrmioOwnerScope scope;
-
-	crmio_become_owner(&scope);
-	if (SPI_execute_with_args(sql, 1, types, values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read job " INT64_FORMAT, job_id);
-	crmio_restore_user(&scope);
-}
 
 /*
  * column_text
@@ -57,10 +41,14 @@ column_text(uint64 row, const char *name)
 static void
 append_errors(StringInfo body, int64 job_id)
 {
-	select_for_job("SELECT code, column_name, pg_catalog.count(*) AS errors"
-				   " FROM " CRMIO_SCHEMA ".job_message"
-				   " WHERE job_id = $1 AND severity = 'e' GROUP BY code, column_name"
-				   " ORDER BY errors DESC, code, column_name LIMIT " ERROR_KINDS, job_id);
+	Oid			types[1] = {INT8OID};
+	Datum		values[1] = {Int64GetDatum(job_id)};
+
+	crmio_history_run("SELECT code, column_name, pg_catalog.count(*) AS errors"
+					  " FROM " CRMIO_SCHEMA ".job_message"
+					  " WHERE job_id = $1 AND severity = 'e' GROUP BY code, column_name"
+					  " ORDER BY errors DESC, code, column_name LIMIT " ERROR_KINDS,
+					  1, types, values, NULL);
 	appendStringInfoString(body, "\nThe most frequent errors:\n");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -90,6 +78,8 @@ describe_job(int64 job_id, StringInfo subject, StringInfo body)
 	};
 	char	   *file = crmio_clip(column_text(0, "file_name"));
 	char	   *state = column_text(0, "state");
+	char	   *started = column_text(0, "started");
+	char	   *reason = column_text(0, "reason");
 	char	   *errored = column_text(0, "errored");
 	bool		dry_run = strcmp(column_text(0, "dry_run"), "t") == 0;
 	bool		has_errors = strcmp(errored, "0") != 0;
@@ -100,11 +90,20 @@ describe_job(int64 job_id, StringInfo subject, StringInfo body)
 
 	appendStringInfo(body, "The %s of \"%s\" into %s has %s.\n\n", dry_run ? "dry run" : "import", file,
 					 crmio_clip(column_text(0, "module")), state);
+	if (reason[0] != '\0')
+		appendStringInfo(body, "Reason: %s\n\n", reason);
 	for (int i = 0; i < lengthof(counts); i++)
 		appendStringInfo(body, "%-10s %10s\n", counts[i][0], column_text(0, counts[i][1]));
-	appendStringInfo(body, "\nJob " INT64_FORMAT " of %s in database %s, policy %s,\nfrom %s to %s.\n",
-					 job_id, column_text(0, "owner"), get_database_name(MyDatabaseId),
-					 column_text(0, "policy"), column_text(0, "started"), column_text(0, "ended"));
+	appendStringInfo(body, "\nJob " INT64_FORMAT " of %s in database %s, policy %s,\n", job_id,
+					 column_text(0, "owner"), get_database_name(MyDatabaseId),
+					 column_text(0, "policy"));
+	if (started[0] != '\0')
+		appendStringInfo(body, "from %s to %s.\n", started, column_text(0, "ended"));
+	else
+		appendStringInfo(body, "never begun, ended at %s.\n", column_text(0, "ended"));
+	if (strcmp(column_text(0, "resumable"), "t") == 0)
+		appendStringInfo(body, "\nWhat it has imported stays. To let it go on from there:\n"
+						 "    SELECT crm_resume(" INT64_FORMAT ");\n", job_id);
 	if (has_errors)
 		append_errors(body, job_id);
 }
@@ -121,17 +120,18 @@ crmio_notice_write(int64 job_id)
 	Datum		values[4];
 	StringInfoData subject;
 	StringInfoData body;
-	CrmioOwnerScope scope;
 	bool		isnull;
 
-	select_for_job("SELECT notify, file_name, module, policy, state, dry_run, owner, rows_read, created,"
-				   " updated, unchanged, skipped, errored, warnings,"
-				   " to_char(started_at, 'YYYY-MM-DD HH24:MI:SS TZ') AS started,"
-				   " to_char(ended_at, 'YYYY-MM-DD HH24:MI:SS TZ') AS ended"
-				   " FROM " CRMIO_SCHEMA ".job WHERE job_id = $1 AND notify IS NOT NULL", job_id);
+	values[0] = Int64GetDatum(job_id);
+	crmio_history_run("SELECT notify, file_name, module, policy, state, dry_run, owner, reason,"
+					  " rows_read, created, updated, unchanged, skipped, errored, warnings,"
+					  " background AND NOT dry_run AND state <> 'completed' AS resumable,"
+					  " pg_catalog.to_char(started_at, 'YYYY-MM-DD HH24:MI:SS TZ') AS started,"
+					  " pg_catalog.to_char(ended_at, 'YYYY-MM-DD HH24:MI:SS TZ') AS ended"
+					  " FROM " CRMIO_SCHEMA ".job WHERE job_id = $1 AND notify IS NOT NULL",
+					  1, types, values, NULL);
 	if (SPI_processed == 0)
 		return 0;
-	values[0] = Int64GetDatum(job_id);
 	values[3] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 
 	initStringInfo(&subject);
@@ -139,11 +139,8 @@ crmio_notice_write(int64 job_id)
 	describe_job(job_id, &subject, &body);
 	values[1] = CStringGetTextDatum(subject.data);
 	values[2] = CStringGetTextDatum(body.data);
-	crmio_become_owner(&scope);
-	if (SPI_execute_with_args("INSERT INTO " CRMIO_SCHEMA ".mail_outbox (job_id, subject, body, recipient)"
-							  " SELECT $1, $2, $3, address FROM unnest($4) address",
-							  4, types, values, NULL, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not write the outbox");
-	crmio_restore_user(&scope);
+	crmio_history_run("INSERT INTO " CRMIO_SCHEMA ".mail_outbox (job_id, subject, body, recipient)"
+					  " SELECT $1, $2, $3, address FROM pg_catalog.unnest($4) address",
+					  4, types, values, NULL);
 	return SPI_processed;
 }

@@ -4,6 +4,7 @@ server is down, refused, encrypted; and what other roles may see of it."""
 import asyncio
 import email
 import email.policy
+import logging
 import os
 import shutil
 import socket
@@ -257,6 +258,35 @@ def test_sender_ends(admin):
     inbox.stop()
 
 
+def test_background(admin):
+    """A job in the background tells of its end by mail too, however it ends."""
+    inbox = Inbox()
+    use(admin, f"smtp://127.0.0.1:{inbox.port}")
+    mapping = Jsonb({**LEADS, "notify": ["ann@example.com", "bob@example.com"]})
+    start = "SELECT crm_import_start(%s, %s)"
+    job = admin.execute(start, [upload(admin, FILE.replace("ann@", "background@")), mapping]).fetchone()[0]
+    wait_until(lambda: len(outbox(admin, job)) == 2 and all_in(admin, job, "sent"))
+    same(len(inbox.mails), 2, "each gets a mail")
+    ok("created             1" in str(inbox.mails[0][2]), "of what was done", inbox.mails[0][2])
+
+    inbox.mails.clear()
+    admin.execute(
+        """
+        CREATE FUNCTION crm.full_disk() RETURNS trigger LANGUAGE plpgsql AS
+        $$BEGIN RAISE EXCEPTION 'the disk is full' USING ERRCODE = '53100'; END$$"""
+    )
+    admin.execute("CREATE TRIGGER full_disk BEFORE INSERT ON crm.people EXECUTE FUNCTION crm.full_disk()")
+    job = admin.execute(start, [upload(admin, FILE.replace("ann@", "failing@")), mapping]).fetchone()[0]
+    wait_until(lambda: len(inbox.mails) == 2)
+    admin.execute("DROP TRIGGER full_disk ON crm.people")
+    message = inbox.mails[0][2]
+    same(message["Subject"], "Import of test.csv: failed", "a failure is told")
+    text = message.get_body(("plain",)).get_content()
+    for part in ("has failed", "Reason: the disk is full", f"SELECT crm_resume({job});"):
+        ok(part in text, f"with {part!r}", text)
+    inbox.stop()
+
+
 def test_transactions(admin):
     """No mail of what was rolled back."""
     with connect(DATABASE) as session:
@@ -425,6 +455,7 @@ def test_roles(admin):
         "not even by a function that sees rows before they are filtered",
     )
     same(bob.execute("SELECT crm_send_mail()").fetchone()[0], 0, "nor has it sent")
+    fails(bob, "sending mails of another's job", "SELECT crm_send_mail(%s)", [job], "42704", "no job")
     wait_until(lambda: outbox(ann, job)[0][1] == "waiting" and outbox(ann, job)[0][2] == 1)
     same(ann.execute("SELECT crm_send_mail()").fetchone()[0], 1, "the owner has it sent")
     fails(ann, "reading the table", "SELECT * FROM crmio.mail_outbox", None, "42501")
@@ -467,6 +498,7 @@ def test_settings(admin):
 
 
 def main():
+    logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # sessions that fail on purpose
     admin = fresh_database(DATABASE)
     folder = tempfile.mkdtemp()
     try:
@@ -475,6 +507,7 @@ def main():
         test_server_down(admin)
         test_refused(admin)
         test_sender_ends(admin)
+        test_background(admin)
         test_transactions(admin)
         test_addresses(admin)
         test_file_names(admin)
