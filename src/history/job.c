@@ -206,7 +206,8 @@ crmio_job_ended(int64 job_id)
 				 "'job_id', job_id, 'state', state, 'module', pg_catalog.\"left\"(module, 200), 'dry_run', dry_run,"
 				 " 'rows_read', rows_read, 'created', created, 'updated', updated,"
 				 " 'unchanged', unchanged, 'skipped', skipped, 'errored', errored,"
-				 " 'warnings', warnings)::pg_catalog.text)"
+				 " 'warnings', warnings, 'policy', policy,"
+				 " 'seconds', pg_catalog.round(EXTRACT(epoch FROM ended_at - started_at), 3))::pg_catalog.text)"
 				 " FROM " CRMIO_SCHEMA ".job WHERE job_id = $1", 1, types, values, NULL);
 	if (crmio_job_ended_hook != NULL)
 		crmio_job_ended_hook(job_id);

@@ -266,7 +266,7 @@ mail_job_ended(int64 job_id)
 {
 	if (crmio_notice_write(job_id) > 0)
 		start_sender("The mail about the import waits until another job ends, or crm_send_mail() is called.");
-	else if (crmio_smtp_not_set_up() == NULL && any_due())
+	else if (any_due() && crmio_smtp_not_set_up() == NULL)
 		start_sender(NULL);
 }
 

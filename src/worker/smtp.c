@@ -14,6 +14,8 @@
 
 #include <curl/curl.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
@@ -59,8 +61,7 @@ static const struct config_enum_entry tls_options[] = {
 
 static char *smtp_url = NULL;
 static char *mail_from = NULL;
-static char *smtp_user = NULL;
-static char *smtp_password = NULL;
+static char *smtp_login_file = NULL;
 static char *smtp_ca_file = NULL;
 static int	smtp_tls = SMTP_TLS_AUTO;
 
@@ -83,7 +84,7 @@ check_url(char **value, void **extra, GucSource source)
 	}
 	if (strchr(host, '@') != NULL)
 	{
-		GUC_check_errdetail("Name and password of the login are for crmio.smtp_user and crmio.smtp_password.");
+		GUC_check_errdetail("Name and password of the login are for the file that crmio.smtp_login_file names.");
 		return false;
 	}
 	return true;
@@ -115,8 +116,9 @@ check_sender(char **value, void **extra, GucSource source)
 
 /*
  * crmio_smtp_define_settings
- *		The settings of the mail server.  The password can only stand in the server's
- *		configuration, because anybody may read what ALTER DATABASE or ALTER ROLE set.
+ *		The settings of the mail server.  None of them is a secret, for as long as the
+ *		library is not loaded any role can read what stands in the configuration, and
+ *		what ALTER DATABASE set at any time.  So the password is in a file.
  */
 void
 crmio_smtp_define_settings(void)
@@ -135,7 +137,7 @@ crmio_smtp_define_settings(void)
 							   check_sender, NULL, NULL);
 	DefineCustomEnumVariable("crmio.smtp_tls",
 							 "Whether a connection that begins unencrypted is encrypted by STARTTLS.",
-							 "auto: if the server offers it, and always where there is a password.",
+							 "auto: if the server offers it, and always where there is a login.",
 							 &smtp_tls, SMTP_TLS_AUTO, tls_options,
 							 PGC_SUSET, GUC_SUPERUSER_ONLY,
 							 NULL, NULL, NULL);
@@ -145,31 +147,34 @@ crmio_smtp_define_settings(void)
 							   &smtp_ca_file, "",
 							   PGC_SUSET, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);
-	DefineCustomStringVariable("crmio.smtp_user",
-							   "Name for the login to the mail server.",
+	DefineCustomStringVariable("crmio.smtp_login_file",
+							   "File with name and password for the mail server, as netrc has them.",
 							   "Empty means no login.",
-							   &smtp_user, "",
+							   &smtp_login_file, "",
 							   PGC_SUSET, GUC_SUPERUSER_ONLY,
-							   NULL, NULL, NULL);
-	DefineCustomStringVariable("crmio.smtp_password",
-							   "Password for the login to the mail server.",
-							   NULL,
-							   &smtp_password, "",
-							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);
 }
 
 /*
  * crmio_smtp_not_set_up
- *		Why no mail can be sent by these settings, or NULL.
+ *		Why no mail can be sent by these settings, or NULL.  The file with the login is
+ *		looked at because libcurl would do without a login if it can't read it.
  */
 const char *
 crmio_smtp_not_set_up(void)
 {
+	struct stat status;
+
 	if (smtp_url[0] == '\0')
 		return "no mail server: crmio.smtp_url is not set";
 	if (mail_from[0] == '\0')
 		return "no sender: crmio.mail_from is not set";
+	if (smtp_login_file[0] == '\0')
+		return NULL;
+	if (access(smtp_login_file, R_OK) != 0 || stat(smtp_login_file, &status) != 0)
+		return "no login: the file of crmio.smtp_login_file can't be read";
+	if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+		return "no login: the file of crmio.smtp_login_file is open to others than the account of the server";
 	return NULL;
 }
 
@@ -243,7 +248,7 @@ set_server(CURL *easy, Conversation *talk)
 
 	if (smtp_tls == SMTP_TLS_OFF)
 		use_ssl = CURLUSESSL_NONE;
-	else if (smtp_tls == SMTP_TLS_REQUIRE || smtp_password[0] != '\0')
+	else if (smtp_tls == SMTP_TLS_REQUIRE || smtp_login_file[0] != '\0')
 		use_ssl = CURLUSESSL_ALL;
 
 	SET_OPTION(CURLOPT_URL, smtp_url);
@@ -251,10 +256,10 @@ set_server(CURL *easy, Conversation *talk)
 	SET_OPTION(CURLOPT_USE_SSL, use_ssl);
 	if (smtp_ca_file[0] != '\0')
 		SET_OPTION(CURLOPT_CAINFO, smtp_ca_file);
-	if (smtp_user[0] != '\0')
+	if (smtp_login_file[0] != '\0')
 	{
-		SET_OPTION(CURLOPT_USERNAME, smtp_user);
-		SET_OPTION(CURLOPT_PASSWORD, smtp_password);
+		SET_OPTION(CURLOPT_NETRC, (long) CURL_NETRC_REQUIRED);
+		SET_OPTION(CURLOPT_NETRC_FILE, smtp_login_file);
 	}
 	SET_OPTION(CURLOPT_NOSIGNAL, 1L);
 	SET_OPTION(CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);

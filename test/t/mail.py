@@ -4,6 +4,7 @@ server is down, refused, encrypted; and what other roles may see of it."""
 import asyncio
 import email
 import email.policy
+import json
 import logging
 import os
 import shutil
@@ -18,6 +19,7 @@ from aiosmtpd.smtp import AuthResult
 from psycopg.types.json import Jsonb
 
 from support import (
+    COUNTS,
     connect,
     drop_role,
     failure,
@@ -297,6 +299,27 @@ def test_transactions(admin):
         same(outbox(session, job), [], "and gone with the import")
 
 
+def test_notify(admin):
+    """Whoever listens is told of the end of a job, in few words."""
+    long_name = "ü" * 31
+    admin.execute("CREATE TABLE crm.long (id int PRIMARY KEY)")
+    admin.execute("SELECT crm_register_module(%s, 'crm.long')", [long_name])
+    with connect(DATABASE) as listener:
+        listener.execute("LISTEN crmio")
+        job = import_leads(admin, [], "secret.csv")
+        run_import(admin, upload(admin, "id\n1\n2\n"), {"module": long_name})
+        listener.execute("SELECT 1")
+        notices = listener.notifies()
+        first, second = json.loads(next(notices).payload), json.loads(next(notices).payload)
+        notices.close()
+    same((first["job_id"], first["state"], first["module"]), (job, "completed", "leads"), "id, state, module")
+    same(first["rows_read"], sum(first[name] for name in COUNTS), "counts that add up")
+    same((first["policy"], first["seconds"] >= 0), ("skip", True), "policy and seconds")
+    ok("secret" not in str(first), "but not the name of the file")
+    same((second["created"], second["module"]), (2, long_name), "the next one")
+    admin.execute("SELECT crm_unregister_module(%s)", [long_name])
+
+
 def test_addresses(admin):
     """An address is one address, whatever somebody tries to smuggle in."""
     handle = upload(admin, FILE)
@@ -368,6 +391,13 @@ def certificate(folder):
     return cert, context
 
 
+def write_login(path, password, mode):
+    """The file that has the login."""
+    with open(path, "w", encoding="utf-8") as file:
+        os.chmod(path, mode)
+        file.write(f"machine 127.0.0.1 login crm password {password}\n")
+
+
 def login(logins):
     def authenticate(server, session, envelope, mechanism, data):
         logins.append((mechanism, data.login.decode(), data.password.decode()))
@@ -383,25 +413,21 @@ def test_encrypted(admin, folder):
     inbox = Inbox(tls_context=context, require_starttls=True, auth_required=True, authenticator=login(logins))
     url = f"smtp://127.0.0.1:{inbox.port}"
 
-    use(admin, url, smtp_user="crm", smtp_ca_file="")
+    login_file = os.path.join(folder, "login")
+    use(admin, url, smtp_login_file=login_file)
     job = import_leads(admin, "ann@example.com")
-    wait_until(lambda: outbox(admin, job)[0][3])
-    ok("can't be used" in outbox(admin, job)[0][3], "a certificate that nobody vouches for", outbox(admin, job))
-    same(logins, [], "gets no password")
-
-    admin.execute(f"ALTER SYSTEM SET crmio.smtp_password = 'not {PASSWORD}'")
-    admin.execute("SELECT pg_reload_conf()")
-    use(admin, url, smtp_ca_file=cert)
-    wait_until(lambda: connect(DATABASE).execute("SHOW crmio.smtp_password").fetchone()[0] == f"not {PASSWORD}")
-    admin.execute("SELECT crm_send_mail()")
-    wait_until(lambda: "says" in outbox(admin, job)[0][3])
-    ok("535" in outbox(admin, job)[0][3], "a wrong password", outbox(admin, job))
-    ok(PASSWORD not in str(outbox(admin, job)), "is not told")
-
-    admin.execute(f"ALTER SYSTEM SET crmio.smtp_password = '{PASSWORD}'")
-    admin.execute("SELECT pg_reload_conf()")
-    wait_until(lambda: connect(DATABASE).execute("SHOW crmio.smtp_password").fetchone()[0] == PASSWORD)
-    admin.execute("SELECT crm_send_mail()")
+    for says, action in (
+        ("can't be read", lambda: write_login(login_file, "not " + PASSWORD, 0o644)),
+        ("open to others", lambda: os.chmod(login_file, 0o600)),
+        ("can't be used", lambda: use(admin, url, smtp_ca_file=cert)),
+        ("535", lambda: write_login(login_file, PASSWORD, 0o600)),
+    ):
+        wait_until(lambda: says in (outbox(admin, job)[0][3] or ""))
+        ok(says in (outbox(admin, job)[0][3] or ""), f"not sent: {says}", outbox(admin, job))
+        ok(bool(logins) == (says == "535"), "the password is for a server with a good certificate", logins)
+        ok(PASSWORD not in str(outbox(admin, job)), "and not told")
+        action()
+        admin.execute("SELECT crm_send_mail()")
     wait_until(lambda: all_in(admin, job, "sent"))
     same(len(inbox.mails), 1, "by STARTTLS, with a login")
     same(logins[-1][1:], ("crm", PASSWORD), "name and password arrive")
@@ -420,7 +446,7 @@ def test_encrypted(admin, folder):
     same(len(logins), 1, "unless that is asked for")
     plain.stop()
 
-    for name in ("smtp_user", "smtp_tls"):
+    for name in ("smtp_login_file", "smtp_tls"):
         admin.execute(f"ALTER DATABASE {DATABASE} RESET crmio.{name}")
     secure = Inbox(ssl_context=context)
     use(admin, f"smtps://localhost:{secure.port}")
@@ -460,7 +486,7 @@ def test_roles(admin):
     same(ann.execute("SELECT crm_send_mail()").fetchone()[0], 1, "the owner has it sent")
     fails(ann, "reading the table", "SELECT * FROM crmio.mail_outbox", None, "42501")
     fails(ann, "writing through the view", "UPDATE crm_mail_outbox SET recipient = 'eve@example.com'")
-    for name in ("smtp_url", "mail_from", "smtp_user", "smtp_password", "smtp_tls", "smtp_ca_file"):
+    for name in ("smtp_url", "mail_from", "smtp_login_file", "smtp_tls", "smtp_ca_file"):
         fails(ann, f"SHOW crmio.{name}", f"SHOW crmio.{name}", None, "42501")
         fails(ann, f"SET crmio.{name}", f"SET crmio.{name} = 'off'")
         same(
@@ -482,19 +508,12 @@ def test_settings(admin):
     for name, value, says in (
         ("smtp_url", "http://example.com", "smtp://host:port"),
         ("smtp_url", "smtp://", "smtp://host:port"),
-        ("smtp_url", "smtp://user:secret@example.com", "crmio.smtp_password"),
+        ("smtp_url", "smtp://user:secret@example.com", "crmio.smtp_login_file"),
         ("mail_from", "crmio", "not an e-mail address"),
         ("mail_from", "crmio@example.org\nBcc: eve", "not an e-mail address"),
         ("smtp_tls", "perhaps", "require"),
     ):
         fails(admin, f"{name} = {value!r}", f"ALTER DATABASE {DATABASE} SET crmio.{name} = '{value}'", None, "22023", says)
-    fails(
-        admin,
-        "a password where all can read it",
-        f"ALTER DATABASE {DATABASE} SET crmio.smtp_password = 'x'",
-        None,
-        "55P02",
-    )
 
 
 def main():
@@ -509,14 +528,13 @@ def main():
         test_sender_ends(admin)
         test_background(admin)
         test_transactions(admin)
+        test_notify(admin)
         test_addresses(admin)
         test_file_names(admin)
         test_encrypted(admin, folder)
         test_roles(admin)
         test_settings(admin)
     finally:
-        admin.execute("ALTER SYSTEM RESET crmio.smtp_password")
-        admin.execute("SELECT pg_reload_conf()")
         shutil.rmtree(folder)
     finish()
 
