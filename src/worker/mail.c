@@ -50,8 +50,10 @@ extern PGDLLEXPORT void crmio_mail_main(Datum arg);
  */
 #define LINGER_MILLISECONDS INT64CONST(300000)
 
-/* How often it looks whether another mail is due earlier, and how seldom at most. */
+/* While it waits it looks for mails that are due earlier: every so often. */
 #define LOOK_MILLISECONDS INT64CONST(15000)
+
+/* A mail that is due, but locked by a session, must not make it spin. */
 #define LEAST_MILLISECONDS INT64CONST(1000)
 
 /* What processes in one database exclude each other from. */
@@ -88,6 +90,10 @@ try_lock(MailLock lock)
 	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
+/*
+ * release_lock
+ *		Gives a lock back.
+ */
 static void
 release_lock(MailLock lock)
 {
@@ -115,8 +121,10 @@ send_due(void)
 		SmtpResult	result;
 
 		crmio_smtp_send(&mail, &result);
-		CHECK_FOR_INTERRUPTS();
+		/* what the server has taken is recorded, even if this process is to end */
+		HOLD_INTERRUPTS();
 		crmio_outbox_record(&mail, &result);
+		RESUME_INTERRUPTS();
 		if (result.outcome != SMTP_SENT)
 			ereport(LOG,
 					(errmsg("mail " INT64_FORMAT " was not sent, in attempt %d: %s",
@@ -176,7 +184,8 @@ soon(void)
 
 /*
  * linger
- *		Waits for the next attempts, and makes them.
+ *		Waits for the next attempts, and makes them.  Returns false if no mail can be
+ *		sent by the settings any more.
  */
 static bool
 linger(void)
@@ -252,7 +261,8 @@ static bool
 any_due(void)
 {
 	crmio_history_run("SELECT FROM " CRMIO_SCHEMA ".mail_outbox"
-					  " WHERE state = 'waiting' AND next_attempt <= pg_catalog.clock_timestamp() LIMIT 1",
+					  " WHERE state = 'waiting'"
+					  " AND next_attempt <= pg_catalog.clock_timestamp() LIMIT 1",
 					  0, NULL, NULL, NULL);
 	return SPI_processed > 0;
 }
@@ -296,7 +306,8 @@ crm_send_mail(PG_FUNCTION_ARGS)
 	crmio_history_run("UPDATE " CRMIO_SCHEMA ".mail_outbox m SET state = 'waiting',"
 					  " next_attempt = pg_catalog.clock_timestamp(),"
 					  " attempts = CASE m.state WHEN 'failed' THEN 0 ELSE m.attempts END"
-					  " FROM " CRMIO_SCHEMA ".job j LEFT JOIN pg_catalog.pg_roles r ON r.rolname = j.owner"
+					  " FROM " CRMIO_SCHEMA ".job j"
+					  " LEFT JOIN pg_catalog.pg_roles r ON r.rolname = j.owner"
 					  " WHERE j.job_id = m.job_id"
 					  " AND ($1 IS NULL AND m.state = 'waiting'"
 					  "  OR m.job_id = $1 AND m.state IN ('waiting', 'failed'))"

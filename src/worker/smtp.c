@@ -6,9 +6,10 @@
  * message.c writes the mail itself; mail.c chooses what to send, and keeps what came
  * of it.
  *
- * libcurl may start a thread to find an address.  So it runs with all signals blocked,
+ * libcurl may start a thread to find an address.  So it works with all signals blocked,
  * which the thread inherits: the server's signal handlers belong to the main thread.
  * What libcurl calls back must not raise an error, which would jump over its frames.
+ * An error elsewhere ends the process, and all that libcurl has with it.
  */
 #include "postgres.h"
 
@@ -19,6 +20,7 @@
 
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
 #include "storage/pmsignal.h"
 #include "utils/guc.h"
 
@@ -29,6 +31,9 @@
 #define CONNECT_SECONDS 20L
 #define REPLY_SECONDS 30L
 #define MAIL_SECONDS 120L
+
+/* How long interrupts may wait while the network is waited for. */
+#define POLL_MILLISECONDS 200
 
 /* Longest reply of the server that is kept, in bytes. */
 #define REPLY_BYTES 500
@@ -116,9 +121,9 @@ check_sender(char **value, void **extra, GucSource source)
 
 /*
  * crmio_smtp_define_settings
- *		The settings of the mail server.  None of them is a secret, for as long as the
- *		library is not loaded any role can read what stands in the configuration, and
- *		what ALTER DATABASE set at any time.  So the password is in a file.
+ *		The settings of the mail server.  None of them is a secret: where the library
+ *		is not loaded, any role can read what stands in the configuration, and what ALTER
+ *		DATABASE has set everywhere.  So the password is in a file.
  */
 void
 crmio_smtp_define_settings(void)
@@ -216,8 +221,9 @@ watch_conversation(CURL *easy, curl_infotype type, char *data, size_t size, void
 
 /*
  * watch_interrupts
- *		Called back about once a second, whatever libcurl waits for: lets signals in for a
- *		moment, and makes it give up if this process is to end.
+ *		Called back about once a second while libcurl waits by itself, as it does for the
+ *		answer to the end of a mail: lets signals in for a moment, and makes it give up
+ *		if this process is to end.
  */
 static int
 watch_interrupts(void *arg, curl_off_t download, curl_off_t downloaded, curl_off_t upload,
@@ -279,6 +285,47 @@ set_server(CURL *easy, Conversation *talk)
 }
 
 /*
+ * talk_to_server
+ *		Lets libcurl send the mail that the handle has by now.  Interrupts are answered
+ *		while it waits; they end the process.  Once there is a result, it is returned.
+ */
+static CURLcode
+talk_to_server(CURL *easy)
+{
+	CURLM	   *multi = curl_multi_init();
+	CURLMcode	code = curl_multi_add_handle(multi, easy);
+	CURLcode	result = CURLE_FAILED_INIT;
+	CURLMsg    *message;
+	int			running = 1;
+	int			waiting;
+
+	while (code == CURLM_OK && running > 0)
+	{
+		sigset_t	unblocked;
+
+		sigprocmask(SIG_SETMASK, &BlockSig, &unblocked);
+		code = curl_multi_perform(multi, &running);
+		sigprocmask(SIG_SETMASK, &unblocked, NULL);
+		if (code != CURLM_OK || running == 0)
+			break;
+		CHECK_FOR_INTERRUPTS();
+		if (!PostmasterIsAlive())
+			proc_exit(1);
+		code = curl_multi_poll(multi, NULL, 0, POLL_MILLISECONDS, NULL);
+	}
+	while ((message = curl_multi_info_read(multi, &waiting)) != NULL)
+	{
+		if (message->msg == CURLMSG_DONE)
+			result = message->data.result;
+	}
+	curl_multi_remove_handle(multi, easy);
+	curl_multi_cleanup(multi);
+	if (result == CURLE_ABORTED_BY_CALLBACK)
+		CHECK_FOR_INTERRUPTS();
+	return result;
+}
+
+/*
  * perform
  *		Sends a mail, with a handle that knows the server by now.
  */
@@ -302,13 +349,7 @@ perform(CURL *easy, const Mail *mail)
 	SET_OPTION(CURLOPT_HTTPHEADER, headers);
 	SET_OPTION(CURLOPT_MIMEPOST, mime);
 	if (code == CURLE_OK)
-	{
-		sigset_t	unblocked;
-
-		sigprocmask(SIG_SETMASK, &BlockSig, &unblocked);
-		code = curl_easy_perform(easy);
-		sigprocmask(SIG_SETMASK, &unblocked, NULL);
-	}
+		code = talk_to_server(easy);
 	curl_easy_setopt(easy, CURLOPT_MIMEPOST, NULL);
 	curl_mime_free(mime);
 	curl_slist_free_all(recipients);

@@ -36,6 +36,16 @@ DATABASE = "crmio_mail"
 LEADS = {"module": "leads", "columns": {"Email": "email", "Title": "job_title"}}
 FILE = "Email,Title\nann@example.com,CEO\nbob@,CFO\n"
 PASSWORD = "s3cret-of-the-relay"
+HEADERS = [
+    "auto-submitted",
+    "content-type",
+    "date",
+    "from",
+    "message-id",
+    "mime-version",
+    "subject",
+    "to",
+]
 PATIENCE = 30  # seconds for what takes a fraction of one
 
 
@@ -102,7 +112,8 @@ def import_leads(session, notify, name="leads.csv", content=FILE):
 def outbox(session, job_id):
     """(recipient, state, attempts, last_error) of the mails about a job."""
     return session.execute(
-        "SELECT recipient, state, attempts, last_error FROM crm_mail_outbox WHERE job_id = %s ORDER BY mail_id",
+        "SELECT recipient, state, attempts, last_error FROM crm_mail_outbox"
+        " WHERE job_id = %s ORDER BY mail_id",
         [job_id],
     ).fetchall()
 
@@ -201,7 +212,8 @@ def test_refused(admin):
         }
     )
     use(admin, f"smtp://127.0.0.1:{inbox.port}")
-    job = import_leads(admin, ["nobody@example.com", "later@example.com", "ann@example.com", "ANN@example.com"])
+    recipients = ["nobody@example.com", "later@example.com", "ann@example.com", "ANN@example.com"]
+    job = import_leads(admin, recipients)
     wait_until(lambda: outbox(admin, job)[2][1] == "sent" and outbox(admin, job)[1][1] == "waiting")
     same(
         outbox(admin, job),
@@ -343,7 +355,8 @@ def test_addresses(admin):
             "22023",
             "notify",
         )
-    for value in (1, {"to": "ann@example.com"}, [["ann@example.com"]], [f"a{i}@example.com" for i in range(21)]):
+    many = [f"a{i}@example.com" for i in range(21)]
+    for value in (1, {"to": "ann@example.com"}, [["ann@example.com"]], many):
         fails(
             admin,
             f"notify {str(value)[:40]}",
@@ -352,28 +365,23 @@ def test_addresses(admin):
             "22023",
             "notify",
         )
-    same(admin.execute("SELECT count(*) FROM crmio.mail_outbox WHERE subject ~ '\n'").fetchone()[0], 0, "no subject has lines")
 
 
 def test_file_names(admin):
     """A file name can't make header lines."""
     inbox = Inbox()
     use(admin, f"smtp://127.0.0.1:{inbox.port}")
-    for name in ("a\r\nBcc: eve@example.com\r\n\r\nbody.csv", "=?UTF-8?Q?a=0D=0ABcc:_eve?=.csv", "\x01\x7f.csv"):
+    for name in (
+        "a\r\nBcc: eve@example.com\r\n\r\nbody.csv",
+        "=?UTF-8?Q?a=0D=0ABcc:_eve@example.com?=.csv",
+        "\x01\x7f.csv",
+    ):
         inbox.mails.clear()
         import_leads(admin, "ann@example.com", name)
         wait_until(lambda: inbox.mails)
         recipients, message = inbox.mails[0][1:]
         same(recipients, ["ann@example.com"], f"{name!r} reaches nobody else")
-        same(
-            sorted(set(message.keys())),
-            ["Auto-Submitted", "Content-Type", "Date", "From", "MIME-Version", "Message-ID", "Subject", "To", "X-Peer"]
-            if "X-Peer" in message
-            else sorted(
-                {key for key in message.keys()} & {"Auto-Submitted", "Content-Type", "Date", "From", "Message-ID", "Mime-Version", "MIME-Version", "Subject", "To"}
-            ),
-            "and adds no header",
-        )
+        same(sorted(key.lower() for key in message.keys()), HEADERS, "and adds no header")
     inbox.stop()
 
 
@@ -381,8 +389,9 @@ def certificate(folder):
     """A key and a certificate for localhost that only this test trusts."""
     key, cert = os.path.join(folder, "key.pem"), os.path.join(folder, "cert.pem")
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", cert],
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+        + ["-keyout", key, "-out", cert],
         check=True,
         capture_output=True,
     )
@@ -404,6 +413,18 @@ def login(logins):
         return AuthResult(success=data.password.decode() == PASSWORD, handled=False)
 
     return authenticate
+
+
+def test_international(admin):
+    """An address in another script, where the server takes it and where it does not."""
+    address = "jörg@bücher.example"
+    for options, state in (({"enable_SMTPUTF8": True}, "sent"), ({}, "failed")):
+        inbox = Inbox(**options)
+        use(admin, f"smtp://127.0.0.1:{inbox.port}")
+        job = import_leads(admin, address)
+        wait_until(lambda: outbox(admin, job)[0][1] not in ("waiting", "sending"))
+        same(outbox(admin, job)[0][:2], (address, state), f"{address} with {options}: {state}")
+        inbox.stop()
 
 
 def test_encrypted(admin, folder):
@@ -489,8 +510,9 @@ def test_roles(admin):
     for name in ("smtp_url", "mail_from", "smtp_login_file", "smtp_tls", "smtp_ca_file"):
         fails(ann, f"SHOW crmio.{name}", f"SHOW crmio.{name}", None, "42501")
         fails(ann, f"SET crmio.{name}", f"SET crmio.{name} = 'off'")
+        query = "SELECT count(*) FROM pg_settings WHERE name = %s AND setting <> ''"
         same(
-            ann.execute("SELECT count(*) FROM pg_settings WHERE name = %s AND setting <> ''", [f"crmio.{name}"]).fetchone()[0],
+            ann.execute(query, [f"crmio.{name}"]).fetchone()[0],
             0,
             f"crmio.{name} is not in pg_settings",
         )
@@ -513,7 +535,8 @@ def test_settings(admin):
         ("mail_from", "crmio@example.org\nBcc: eve", "not an e-mail address"),
         ("smtp_tls", "perhaps", "require"),
     ):
-        fails(admin, f"{name} = {value!r}", f"ALTER DATABASE {DATABASE} SET crmio.{name} = '{value}'", None, "22023", says)
+        statement = f"ALTER DATABASE {DATABASE} SET crmio.{name} = '{value}'"
+        fails(admin, f"{name} = {value!r}", statement, None, "22023", says)
 
 
 def main():
@@ -531,6 +554,7 @@ def main():
         test_notify(admin)
         test_addresses(admin)
         test_file_names(admin)
+        test_international(admin)
         test_encrypted(admin, folder)
         test_roles(admin)
         test_settings(admin)
