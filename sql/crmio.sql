@@ -361,7 +361,8 @@ CREATE TABLE crmio.mail_outbox (
 	created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	sent_at pg_catalog.timestamptz
 );
-CREATE INDEX mail_outbox_waiting ON crmio.mail_outbox (next_attempt, mail_id) WHERE state OPERATOR(pg_catalog.=) 'waiting';
+-- most mails have been sent
+CREATE INDEX mail_outbox_open ON crmio.mail_outbox (state, next_attempt, mail_id) WHERE state OPERATOR(pg_catalog.=) ANY ('{waiting,sending}'::pg_catalog.text[]);
 CREATE INDEX mail_outbox_job ON crmio.mail_outbox (job_id);
 COMMENT ON TABLE crmio.mail_outbox IS 'mails about jobs, sent and to be sent';
 

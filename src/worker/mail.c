@@ -255,13 +255,14 @@ start_sender(const char *if_none)
 
 /*
  * any_due
- *		Does a mail wait that may be sent?  SPI is connected.
+ *		Does a mail wait that may be sent, or did a sender end while it sent one?  (If it
+ *		has not ended, the new one finds nothing to do.)  SPI is connected.
  */
 static bool
 any_due(void)
 {
 	crmio_history_run("SELECT FROM " CRMIO_SCHEMA ".mail_outbox"
-					  " WHERE state = 'waiting'"
+					  " WHERE state = 'sending' OR state = 'waiting'"
 					  " AND next_attempt <= pg_catalog.clock_timestamp() LIMIT 1",
 					  0, NULL, NULL, NULL);
 	return SPI_processed > 0;
@@ -314,9 +315,9 @@ crm_send_mail(PG_FUNCTION_ARGS)
 					  " AND coalesce(pg_catalog.pg_has_role($2, r.oid, 'USAGE'), $3)",
 					  3, types, values, nulls);
 	found = SPI_processed;
-	SPI_finish();
-	if (found > 0)
+	if (found > 0 || any_due())
 		start_sender("The mails wait until another job ends, or crm_send_mail() is called again.");
+	SPI_finish();
 	PG_RETURN_INT64(found);
 }
 
