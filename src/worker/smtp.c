@@ -285,6 +285,18 @@ set_server(CURL *easy, Conversation *talk)
 }
 
 /*
+ * end_if_told
+ *		What watch_interrupts looks for, where it may have its effect.
+ */
+static void
+end_if_told(void)
+{
+	if (!PostmasterIsAlive())
+		proc_exit(1);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/*
  * talk_to_server
  *		Lets libcurl send the mail that the handle has by now.  Interrupts are answered
  *		while it waits; they end the process.  Once there is a result, it is returned.
@@ -308,9 +320,7 @@ talk_to_server(CURL *easy)
 		sigprocmask(SIG_SETMASK, &unblocked, NULL);
 		if (code != CURLM_OK || running == 0)
 			break;
-		CHECK_FOR_INTERRUPTS();
-		if (!PostmasterIsAlive())
-			proc_exit(1);
+		end_if_told();
 		code = curl_multi_poll(multi, NULL, 0, POLL_MILLISECONDS, NULL);
 	}
 	while ((message = curl_multi_info_read(multi, &waiting)) != NULL)
@@ -321,7 +331,7 @@ talk_to_server(CURL *easy)
 	curl_multi_remove_handle(multi, easy);
 	curl_multi_cleanup(multi);
 	if (result == CURLE_ABORTED_BY_CALLBACK)
-		CHECK_FOR_INTERRUPTS();
+		end_if_told();
 	return result;
 }
 
