@@ -316,13 +316,13 @@ def test_notify(admin):
     admin.execute("CREATE TABLE crm.long (id int PRIMARY KEY)")
     admin.execute("SELECT crm_register_module(%s, 'crm.long')", [long_name])
     with connect(DATABASE) as listener:
+        notices = []
+        listener.add_notify_handler(notices.append)
         listener.execute("LISTEN crmio")
         job = import_leads(admin, [], "secret.csv")
         run_import(admin, upload(admin, "id\n1\n2\n"), {"module": long_name})
-        listener.execute("SELECT 1")
-        notices = listener.notifies()
-        first, second = json.loads(next(notices).payload), json.loads(next(notices).payload)
-        notices.close()
+        wait_until(lambda: listener.execute("SELECT 1") and len(notices) == 2)
+    first, second = (json.loads(notice.payload) for notice in notices)
     same((first["job_id"], first["state"], first["module"]), (job, "completed", "leads"), "id, state, module")
     same(first["rows_read"], sum(first[name] for name in COUNTS), "counts that add up")
     same((first["policy"], first["seconds"] >= 0), ("skip", True), "policy and seconds")
