@@ -214,7 +214,7 @@ def test_refused(admin):
     use(admin, f"smtp://127.0.0.1:{inbox.port}")
     recipients = ["nobody@example.com", "later@example.com", "ann@example.com", "ANN@example.com"]
     job = import_leads(admin, recipients)
-    wait_until(lambda: outbox(admin, job)[2][1] == "sent" and outbox(admin, job)[1][1] == "waiting")
+    wait_until(lambda: outbox(admin, job)[2][1] == "sent")
     same(
         outbox(admin, job),
         [
@@ -417,7 +417,7 @@ def login(logins):
 def test_international(admin):
     """An address in another script, where the server takes it and where it does not."""
     address = "jörg@bücher.example"
-    for options, state in (({"enable_SMTPUTF8": True}, "sent"), ({}, "failed")):
+    for options, state in (({"enable_SMTPUTF8": True}, "sent"), ({"enable_SMTPUTF8": False}, "failed")):
         inbox = Inbox(**options)
         use(admin, f"smtp://127.0.0.1:{inbox.port}")
         job = import_leads(admin, address)
@@ -502,7 +502,7 @@ def test_roles(admin):
     )
     same(bob.execute("SELECT crm_send_mail()").fetchone()[0], 0, "nor has it sent")
     fails(bob, "sending mails of another's job", "SELECT crm_send_mail(%s)", [job], "42704", "no job")
-    wait_until(lambda: outbox(ann, job)[0][1] == "waiting" and outbox(ann, job)[0][2] == 1)
+    wait_until(lambda: outbox(ann, job)[0][1:3] == ("waiting", 1))
     same(ann.execute("SELECT crm_send_mail()").fetchone()[0], 1, "the owner has it sent")
     fails(ann, "reading the table", "SELECT * FROM crmio.mail_outbox", None, "42501")
     fails(ann, "writing through the view", "UPDATE crm_mail_outbox SET recipient = 'eve@example.com'")
