@@ -524,6 +524,17 @@ def test_roles(admin):
     same(bob.execute("SELECT count(*) FROM crm_mail_outbox").fetchone()[0], 0, "others do not")
 
 
+def test_dump(admin):
+    """A copy of the database does not send what waits in the original."""
+    use(admin, f"smtp://127.0.0.1:{free_port()}")
+    job = import_leads(admin, "waits@example.com")
+    wait_until(lambda: outbox(admin, job)[0][1:3] == ("waiting", 1))
+    dump = subprocess.run(["pg_dump", DATABASE], check=True, capture_output=True, text=True).stdout
+    mails = dump.split("COPY crmio.mail_outbox ")[1].split("\n\\.\n")[0]
+    ok("ann@example.com" in mails, "mails that were sent are dumped")
+    ok("waits@example.com" not in mails, "those that wait are not")
+
+
 def test_settings(admin):
     """Settings that can't work are refused where they are made."""
     for name, value, says in (
@@ -556,6 +567,7 @@ def main():
         test_international(admin)
         test_encrypted(admin, folder)
         test_roles(admin)
+        test_dump(admin)
         test_settings(admin)
     finally:
         shutil.rmtree(folder)
