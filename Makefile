@@ -11,7 +11,7 @@ DATA = $(wildcard sql/crmio--*--*.sql)
 EXTRA_CLEAN = sql/$(EXTENSION)--$(EXTVERSION).sql
 
 PG_CPPFLAGS = -I$(srcdir_or_dot)/src
-SHLIB_LINK = -lcsv -lzip -lxlsxwriter -lhpdf -lfribidi
+SHLIB_LINK = -lcsv -lcurl -lzip -lxlsxwriter -lhpdf -lfribidi
 
 REGRESS = $(patsubst $(srcdir_or_dot)/test/sql/%.sql,%,$(sort $(wildcard $(srcdir_or_dot)/test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=$(srcdir_or_dot)/test --outputdir=test

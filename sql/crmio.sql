@@ -63,6 +63,7 @@ CREATE TABLE crmio.job (
 	header pg_catalog.text[],
 	delimiter pg_catalog.text NOT NULL,
 	quote pg_catalog.text NOT NULL,
+	notify pg_catalog.text[],
 	started_at pg_catalog.timestamptz DEFAULT pg_catalog.clock_timestamp(),
 	ended_at pg_catalog.timestamptz,
 	rolled_back_at pg_catalog.timestamptz,
@@ -760,3 +761,51 @@ SELECT p.name, NULL, p.mapping OPERATOR(pg_catalog.->>) 'module', p.mapping, NUL
 COMMENT ON VIEW @extschema@.crm_mappings IS
 'Saved mappings of the current role and of roles that it is a member of, and presets, which have no owner';
 GRANT SELECT ON @extschema@.crm_mappings TO PUBLIC;
+
+--
+-- Mail (src/worker)
+--
+
+-- One row per mail, which has one recipient.
+CREATE TABLE crmio.mail_outbox (
+	mail_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	job_id pg_catalog.int8 NOT NULL,
+	recipient pg_catalog.text NOT NULL,
+	subject pg_catalog.text NOT NULL,
+	body pg_catalog.text NOT NULL,
+	message_id pg_catalog.uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+	state pg_catalog.text NOT NULL DEFAULT 'waiting' CHECK (state OPERATOR(pg_catalog.=) ANY ('{waiting,sending,sent,failed}'::pg_catalog.text[])),
+	attempts pg_catalog.int4 NOT NULL DEFAULT 0,
+	next_attempt pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	last_error pg_catalog.text,
+	created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	sent_at pg_catalog.timestamptz
+);
+-- most mails have been sent
+CREATE INDEX mail_outbox_open ON crmio.mail_outbox (state, next_attempt, mail_id) WHERE state OPERATOR(pg_catalog.=) ANY ('{waiting,sending}'::pg_catalog.text[]);
+CREATE INDEX mail_outbox_job ON crmio.mail_outbox (job_id);
+COMMENT ON TABLE crmio.mail_outbox IS 'mails about jobs, sent and to be sent';
+
+-- a mail that waits is not dumped: the copy of a database must not send it too
+SELECT pg_catalog.pg_extension_config_dump('crmio.mail_outbox', 'WHERE state OPERATOR(pg_catalog.=) ANY (''{sent,failed}''::pg_catalog.text[])');
+SELECT pg_catalog.pg_extension_config_dump('crmio.mail_outbox_mail_id_seq', '');
+
+CREATE VIEW @extschema@.crm_mail_outbox WITH (security_barrier) AS
+SELECT m.mail_id, m.job_id, m.recipient, m.subject, m.state, m.attempts,
+	CASE WHEN m.state OPERATOR(pg_catalog.=) 'waiting' THEN m.next_attempt END AS next_attempt,
+	m.last_error, m.created_at, m.sent_at
+FROM crmio.mail_outbox m
+	JOIN crmio.job j ON j.job_id OPERATOR(pg_catalog.=) m.job_id
+	LEFT JOIN pg_catalog.pg_roles r ON r.rolname OPERATOR(pg_catalog.=) j.owner
+WHERE COALESCE(pg_catalog.pg_has_role(r.oid, 'USAGE'),
+	(SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname OPERATOR(pg_catalog.=) CURRENT_USER));
+GRANT SELECT ON @extschema@.crm_mail_outbox TO PUBLIC;
+COMMENT ON VIEW @extschema@.crm_mail_outbox IS
+'The mails about one''s own jobs, and those of roles one is a member of. state: waiting, sending, sent, or failed (given up); attempts: how often it was tried; next_attempt: when a waiting one is tried again; last_error: why it has not been sent.';
+
+CREATE FUNCTION @extschema@.crm_send_mail(job_id pg_catalog.int8 DEFAULT NULL)
+RETURNS pg_catalog.int8
+AS 'MODULE_PATHNAME', 'crm_send_mail'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION @extschema@.crm_send_mail IS
+'Has waiting mails about one''s own jobs sent now, and not at their next attempt; they are sent after the commit. job_id: only those of this job, and then also those that were given up; null: of all jobs. Returns how many mails that are. Errors: no such job of the caller.';

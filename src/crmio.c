@@ -10,6 +10,8 @@
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
+#include "worker/mail.h"
+
 PG_MODULE_MAGIC;
 
 void		_PG_init(void);
@@ -156,6 +158,7 @@ _PG_init(void)
 							   &job_id_setting, "",
 							   PGC_INTERNAL, GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
 							   NULL, NULL, NULL);
+	crmio_mail_init();
 	MarkGUCPrefixReserved("crmio");
 	crmio_jobs_init();
 }

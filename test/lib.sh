@@ -56,7 +56,10 @@ missing_packages() {
 	[ -f /usr/include/hpdf.h ] || echo libhpdf-dev
 	[ -f /usr/include/fribidi/fribidi.h ] || echo libfribidi-dev
 	[ -f /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || echo fonts-dejavu-core
+	command -v curl-config >/dev/null || echo libcurl4-openssl-dev
+	command -v openssl >/dev/null || echo openssl
 	"$python" -c 'import psycopg' 2>/dev/null || echo python3-psycopg
+	"$python" -c 'import aiosmtpd' 2>/dev/null || echo python3-aiosmtpd
 	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
 }
 

@@ -44,6 +44,8 @@ typedef struct CreatedKeys
 #define FIRST_CREATED_KEYS 256
 #define FIRST_XIDS 8
 
+void		(*crmio_job_ended_hook) (int64 job_id) = NULL;
+
 struct JobLog
 {
 	int64		job_id;
@@ -100,6 +102,20 @@ text_array(int n, char **strings)
 }
 
 /*
+ * text_list
+ *		A text[] of a List of char *.
+ */
+static Datum
+text_list(List *strings)
+{
+	char	  **array = palloc(sizeof(char *) * list_length(strings));
+
+	for (int i = 0; i < list_length(strings); i++)
+		array[i] = list_nth(strings, i);
+	return text_array(list_length(strings), array);
+}
+
+/*
  * crmio_job_start
  *		Makes the row of a new job, and returns its id.  One for the background is queued,
  *		any other is running.
@@ -107,10 +123,10 @@ text_array(int n, char **strings)
 int64
 crmio_job_start(const JobStart *start)
 {
-	Oid			types[12] = {TEXTOID, TEXTOID, JSONBOID, TEXTOID, BOOLOID, TEXTARRAYOID,
-	TEXTOID, TEXTOID, NAMEOID, TEXTOID, INT8OID, JSONBOID};
-	Datum		values[12];
-	char		nulls[13] = "            ";
+	Oid			types[13] = {TEXTOID, TEXTOID, JSONBOID, TEXTOID, BOOLOID, TEXTARRAYOID,
+	TEXTOID, TEXTOID, NAMEOID, TEXTOID, INT8OID, JSONBOID, TEXTARRAYOID};
+	Datum		values[13];
+	char		nulls[14] = "             ";
 	char		delimiter[2] = {start->delimiter, '\0'};
 	char		quote[2] = {start->quote, '\0'};
 	bool		isnull;
@@ -135,16 +151,20 @@ crmio_job_start(const JobStart *start)
 	}
 	else
 		nulls[9] = nulls[10] = nulls[11] = 'n';
+	if (start->notify != NIL)
+		values[12] = text_list(start->notify);
+	else
+		nulls[12] = 'n';
 
 	crmio_history_run("INSERT INTO " CRMIO_SCHEMA ".job"
 					  " (module, file_name, mapping, policy, dry_run, header, delimiter, quote, owner,"
-					  " file, file_size, settings, background, state, queued_at, started_at)"
+					  " file, file_size, settings, background, state, queued_at, started_at, notify)"
 					  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $10 IS NOT NULL,"
 					  " CASE WHEN $10 IS NULL THEN 'running' ELSE 'queued' END,"
 					  " CASE WHEN $10 IS NOT NULL THEN pg_catalog.clock_timestamp() END,"
-					  " CASE WHEN $10 IS NULL THEN pg_catalog.clock_timestamp() END)"
+					  " CASE WHEN $10 IS NULL THEN pg_catalog.clock_timestamp() END, $13)"
 					  " RETURNING job_id",
-					  12, types, values, nulls);
+					  13, types, values, nulls);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
@@ -192,8 +212,11 @@ crmio_job_ended(int64 job_id)
 				 "'job_id', job_id, 'state', state, 'module', pg_catalog.\"left\"(module, 200), 'dry_run', dry_run,"
 				 " 'rows_read', rows_read, 'created', created, 'updated', updated,"
 				 " 'unchanged', unchanged, 'skipped', skipped, 'errored', errored,"
-				 " 'warnings', warnings)::pg_catalog.text)"
+				 " 'warnings', warnings, 'policy', policy,"
+				 " 'seconds', pg_catalog.round(EXTRACT(epoch FROM ended_at - started_at), 3))::pg_catalog.text)"
 				 " FROM " CRMIO_SCHEMA ".job WHERE job_id = $1", 1, types, values, NULL);
+	if (crmio_job_ended_hook != NULL)
+		crmio_job_ended_hook(job_id);
 }
 
 /*

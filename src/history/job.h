@@ -48,6 +48,7 @@ typedef struct JobStart
 	Jsonb	   *mapping;
 	const char *policy;
 	bool		dry_run;
+	List	   *notify;			/* of char *: who gets mail when it ends */
 	int			ncolumns;
 	char	  **header;			/* NULL: the file has none */
 	char		delimiter;
@@ -136,6 +137,9 @@ extern Datum crmio_progress_datum(TupleDesc desc, int64 job_id, const char *stat
 								  int64 elapsed);
 extern Datum crmio_job_progress(TupleDesc desc, const Job *job);
 extern Datum crmio_job_percent(const Job *job);
+
+/* What else is done then, by a room that this one does not know; or NULL. */
+extern void (*crmio_job_ended_hook) (int64 job_id);
 
 extern JobLog *crmio_joblog_create(int64 job_id);
 extern void crmio_joblog_message(JobLog *log, const JobMessage *message);

@@ -79,6 +79,7 @@ typedef struct Mapping
 	bool		dry_run;
 	bool		hand_over;		/* a large file goes to the background */
 	bool		ignore_missing; /* columns that the file lacks are skipped */
+	List	   *notify;			/* of char *: e-mail addresses */
 	Policy		policy;
 	MergeMode	mode;
 } Mapping;

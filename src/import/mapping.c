@@ -13,6 +13,10 @@
 #include "utils/numeric.h"
 
 #include "import/import.h"
+#include "import/kinds.h"
+
+/* Mail is for the people concerned: an import is no way to write to many. */
+#define MOST_ADDRESSES 20
 
 typedef void (*MappingKeyReader) (Mapping *mapping, const char *key, const JsonbValue *value);
 
@@ -38,6 +42,7 @@ static void read_dry_run(Mapping *mapping, const char *key, const JsonbValue *va
 static void read_mode(Mapping *mapping, const char *key, const JsonbValue *value);
 static void read_escape_formulas(Mapping *mapping, const char *key, const JsonbValue *value);
 static void read_missing_columns(Mapping *mapping, const char *key, const JsonbValue *value);
+static void read_notify(Mapping *mapping, const char *key, const JsonbValue *value);
 
 static const MappingKey mapping_keys[] = {
 	{"module", read_module},
@@ -61,6 +66,7 @@ static const MappingKey mapping_keys[] = {
 	{"escape_formulas", read_escape_formulas},
 	{"missing_columns", read_missing_columns},
 	{CRMIO_USE_KEY, NULL},		/* saved.c has put it into effect */
+	{"notify", read_notify},
 };
 
 /*
@@ -360,6 +366,44 @@ read_missing_columns(Mapping *mapping, const char *key, const JsonbValue *value)
 
 	mapping->ignore_missing =
 		read_word(key, value, words, "\"error\" or \"ignore\"") == 1;
+}
+
+/*
+ * read_notify
+ *		"ann@example.com", or a list of addresses.  The same one twice gets one mail.
+ */
+static void
+read_notify(Mapping *mapping, const char *key, const JsonbValue *value)
+{
+	const char *expected = "an e-mail address, or a list of e-mail addresses";
+	List	   *addresses = NIL;
+	List	   *seen = NIL;
+	ListCell   *lc;
+
+	if (value->type == jbvString)
+		addresses = list_make1(crmio_json_scalar_text(value));
+	else if (value->type != jbvNull)
+		addresses = read_strings(key, value, expected);
+	foreach(lc, addresses)
+	{
+		char	   *address = crmio_trim(lfirst(lc));
+		String	   *lower = makeString(crmio_lower(address, InvalidOid));
+		ValueProblem problem;
+
+		if (!crmio_check_email(address, &problem))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("key \"%s\" of the mapping: %s", key, problem.reason)));
+		if (list_member(seen, lower))
+			continue;
+		seen = lappend(seen, lower);
+		mapping->notify = lappend(mapping->notify, address);
+	}
+	if (list_length(mapping->notify) > MOST_ADDRESSES)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key \"%s\" of the mapping has more than %d addresses", key, MOST_ADDRESSES),
+				 errhint("Give the address of a mailing list.")));
 }
 
 /*

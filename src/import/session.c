@@ -244,6 +244,7 @@ crmio_session_job(const Session *session)
 	JobStart	start = {.module = session->import.plan->module->name,
 		.file_name = session->source->name,.mapping = session->mapping_given,
 		.policy = session->policy_given,.dry_run = session->mapping->dry_run,
+		.notify = session->mapping->notify,
 		.ncolumns = reader->ncolumns,.header = reader->raw_header,
 	.delimiter = reader->delimiter,.quote = reader->quote};
 
