@@ -45,10 +45,13 @@ column_default(EState *estate, Relation rel, AttrNumber attnum)
 static void
 init_comparison(Target *target, MemoryContext context)
 {
-	TypeCacheEntry *type = lookup_type_cache(getBaseType(target->typid), TYPECACHE_EQ_OPR_FINFO);
+	TypeCacheEntry *type;
 	char		category;
 	bool		preferred;
 
+	target->base_typid = getBaseType(target->typid);
+	target->is_array = OidIsValid(get_element_type(target->base_typid));
+	type = lookup_type_cache(target->base_typid, TYPECACHE_EQ_OPR_FINFO);
 	get_type_category_preferred(target->typid, &category, &preferred);
 	target->by_image = category == TYPCATEGORY_STRING || !OidIsValid(type->eq_opr_finfo.fn_oid);
 	if (!target->by_image)

@@ -157,6 +157,8 @@ typedef struct Target
 	int32		typmod;
 	int16		typlen;
 	bool		typbyval;
+	Oid			base_typid;		/* of a domain */
+	bool		is_array;
 	bool		not_null;
 	FieldStorage storage;
 	List	   *inputs;			/* of Input * */

@@ -74,6 +74,24 @@ row_stage(const ImportPlan *plan, const ImportRow *row, Datum *stage)
 }
 
 /*
+ * is_blank_text
+ *		Is a stored text blank?  Most begin with what is none.
+ */
+static bool
+is_blank_text(const Target *target, Datum value)
+{
+	if (target->base_typid == TEXTOID || target->base_typid == VARCHAROID)
+	{
+		text	   *stored = DatumGetTextPP(value);
+		unsigned char first = VARSIZE_ANY_EXHDR(stored) > 0 ? *VARDATA_ANY(stored) : '\0';
+
+		if (first > ' ' && !IS_HIGHBIT_SET(first))
+			return false;
+	}
+	return crmio_is_blank(OutputFunctionCall((FmgrInfo *) &target->output, value));
+}
+
+/*
  * is_empty
  *		Does a stored value count as empty: NULL, blank text, json or array without
  *		content?
@@ -81,20 +99,15 @@ row_stage(const ImportPlan *plan, const ImportRow *row, Datum *stage)
 static bool
 is_empty(const Target *target, Datum value, bool isnull)
 {
-	Oid			base;
-
 	if (isnull)
 		return true;
-	base = getBaseType(target->typid);
-	if (base == JSONBOID || base == JSONOID)
-		return crmio_json_is_empty(base == JSONOID ?
-								   DirectFunctionCall1(jsonb_in, CStringGetDatum(OutputFunctionCall((FmgrInfo *) &target->output, value))) :
-								   value);
-	if (OidIsValid(get_element_type(base)))
+	if (target->base_typid == JSONBOID)
+		return crmio_json_is_empty(value);
+	if (target->base_typid == JSONOID)
+		return crmio_json_is_empty(DirectFunctionCall1(jsonb_in, CStringGetDatum(OutputFunctionCall((FmgrInfo *) &target->output, value))));
+	if (target->is_array)
 		return ARR_NDIM(DatumGetArrayTypeP(value)) == 0;
-	if (target->by_image)
-		return crmio_is_blank(OutputFunctionCall((FmgrInfo *) &target->output, value));
-	return false;
+	return target->by_image && is_blank_text(target, value);
 }
 
 /*
