@@ -10,6 +10,8 @@
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
+#include "statement.h"
+
 PG_MODULE_MAGIC;
 
 void		_PG_init(void);
@@ -157,5 +159,6 @@ _PG_init(void)
 							   PGC_INTERNAL, GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
 							   NULL, NULL, NULL);
 	MarkGUCPrefixReserved("crmio");
+	crmio_statement_init();
 	crmio_jobs_init();
 }
