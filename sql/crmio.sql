@@ -328,7 +328,7 @@ RETURNS @extschema@.crm_progress
 AS 'MODULE_PATHNAME', 'crm_job'
 LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_job IS
-'The state of a job, while it runs and afterwards: queued, running, completed, failed or cancelled, and its counts so far. job_id: from crm_import_start or crm_progress. A NOTICE gives the reason of a job that failed; one whose worker is gone is found here and failed. Errors: no such job of the caller.';
+'The state of a job, while it runs and afterwards: queued, running, completed, failed, cancelled or rolled_back, and its counts so far. job_id: from crm_import_start or crm_progress. A NOTICE gives the reason of a job that failed; one whose worker is gone is found here and failed. Errors: no such job of the caller.';
 
 CREATE FUNCTION @extschema@.crm_jobs(
 	OUT job_id pg_catalog.int8, OUT file_name pg_catalog.text, OUT module pg_catalog.text, OUT policy pg_catalog.text,
@@ -359,7 +359,7 @@ RETURNS @extschema@.crm_progress
 AS 'MODULE_PATHNAME', 'crm_resume'
 LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_resume IS
-'Lets a cancelled or failed job in the background go on after its last finished batch, as its owner, once the caller''s transaction commits. job_id: from crm_import_start. The file must be the one that it was, or the job fails again and says so. Errors: no such job of the caller; it is not cancelled or failed.';
+'Lets a cancelled or failed job in the background go on after its last finished batch, as its owner, once the caller''s transaction commits. job_id: from crm_import_start. The file must be the one that it was, or the job fails again and says so. Errors: no such job of the caller; it is not cancelled or failed; it was cleaned up.';
 
 CREATE FUNCTION @extschema@.crm_job_wait(job_id pg_catalog.int8, timeout pg_catalog.interval DEFAULT NULL)
 RETURNS @extschema@.crm_progress

@@ -10,6 +10,7 @@
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
+#include "statement.h"
 #include "worker/mail.h"
 
 PG_MODULE_MAGIC;
@@ -160,5 +161,6 @@ _PG_init(void)
 							   NULL, NULL, NULL);
 	crmio_mail_init();
 	MarkGUCPrefixReserved("crmio");
+	crmio_statement_init();
 	crmio_jobs_init();
 }

@@ -15,6 +15,7 @@
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "optimizer/plancat.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -33,8 +34,58 @@
 /* How many pages the lookup of a record reads that are not in memory anyway. */
 #define PAGES_PER_LOOKUP 2
 
+/*
+ * How many rows a page of a table is taken to have at least.  A table that was full of
+ * dead rows when it was last vacuumed has none according to its statistics, however
+ * many an import has put there since; and the planner would rather read all of such a
+ * table for each row of a batch than look the row up in its index.
+ */
+#define FEWEST_ROWS_PER_PAGE 10
+
 /* The read pointer that the scan of a RowSet allocates: 0 is the store's own. */
 #define SCAN_READ_POINTER 1
+
+/* Is a statement of this file being planned? */
+static bool planning = false;
+
+static get_relation_info_hook_type next_relation_info_hook = NULL;
+
+/*
+ * doubt_statistics
+ *		Planner hook: in statements of this file no table is emptier than its pages allow
+ *		to think.
+ */
+static void
+doubt_statistics(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+{
+	double		fewest = (double) rel->pages * FEWEST_ROWS_PER_PAGE;
+	ListCell   *lc;
+
+	if (next_relation_info_hook != NULL)
+		next_relation_info_hook(root, relid, inhparent, rel);
+	if (!planning || rel->tuples >= fewest)
+		return;
+	rel->tuples = fewest;
+	foreach(lc, rel->indexlist)
+	{
+		IndexOptInfo *index = lfirst(lc);
+
+		/* the planner takes the rows of such an index from its table, too */
+		if (index->indpred == NIL)
+			index->tuples = fewest;
+	}
+}
+
+/*
+ * crmio_statement_init
+ *		When the library is loaded.
+ */
+void
+crmio_statement_init(void)
+{
+	next_relation_info_hook = get_relation_info_hook;
+	get_relation_info_hook = doubt_statistics;
+}
 
 /*
  * crmio_rowset_create
@@ -222,6 +273,32 @@ detach(EphemeralNamedRelation enr)
 }
 
 /*
+ * plan_statement
+ *		Plans it, unless it has a plan that is still good.  A statement without parameters
+ *		keeps the plan that is made here.
+ */
+static void
+plan_statement(Statement *statement)
+{
+	int			level = begin_planning(statement);
+
+	planning = true;
+	PG_TRY();
+	{
+		CachedPlan *plan = SPI_plan_get_cached_plan(statement->plan);
+
+		if (plan != NULL)
+			ReleaseCachedPlan(plan, CurrentResourceOwner);
+	}
+	PG_FINALLY();
+	{
+		planning = false;
+	}
+	PG_END_TRY();
+	AtEOXact_GUC(true, level);
+}
+
+/*
  * crmio_statement_run
  *		Runs a statement over the rows.  The result is in SPI_processed and
  *		SPI_tuptable.
@@ -245,16 +322,7 @@ crmio_statement_run(Statement *statement, RowSet *rows)
 		statement->plan = plan;
 	}
 
-	/* a statement without parameters keeps the plan that is made here */
-	{
-		int			level = begin_planning(statement);
-		CachedPlan *plan = SPI_plan_get_cached_plan(statement->plan);
-
-		AtEOXact_GUC(true, level);
-		if (plan != NULL)
-			ReleaseCachedPlan(plan, CurrentResourceOwner);
-	}
-
+	plan_statement(statement);
 	result = SPI_execute_plan(statement->plan, NULL, NULL, false, 0);
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", statement->sql,

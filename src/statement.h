@@ -36,6 +36,8 @@ typedef struct Statement
 	MemoryContextCallback release;
 } Statement;
 
+extern void crmio_statement_init(void);
+
 extern RowSet *crmio_rowset_create(TupleDesc tupdesc);
 extern void crmio_rowset_add(RowSet *rows, Datum *values, bool *nulls);
 extern void crmio_rowset_free(RowSet *rows);

@@ -104,6 +104,7 @@ typedef struct Job
 	int			worker_pid;		/* 0: had none */
 	TimestampTz worker_started_at;
 	JobPosition position;
+	bool		cleaned;		/* crm_cleanup has removed all but the row */
 	bool		own_change;		/* by the transaction that reads it */
 } Job;
 
@@ -127,6 +128,7 @@ extern Job *crmio_job_load(int64 job_id, bool lock);
 extern Job *crmio_job_of_caller(int64 job_id, bool lock);
 extern List *crmio_jobs_of_caller(void);
 extern List *crmio_jobs_in_state(const char *state);
+extern bool crmio_job_lock_queued(int64 job_id);
 extern bool crmio_job_claim(int64 job_id, int worker_pid);
 extern void crmio_job_save_position(int64 job_id, const JobPosition *position);
 extern void crmio_job_request_cancel(int64 job_id, const char *role);

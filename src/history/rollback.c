@@ -266,6 +266,23 @@ tell_notes(const Rollback *rollback)
 }
 
 /*
+ * tell_gone
+ *		Says how many records were not found: a job is rolled back once, so the caller
+ *		must learn of those that are only hidden from him.
+ */
+static void
+tell_gone(const Rollback *rollback)
+{
+	if (rollback->gone == 0)
+		return;
+	ereport(NOTICE,
+			(errmsg_plural("rollback of job " INT64_FORMAT " has not found " INT64_FORMAT " record",
+						   "rollback of job " INT64_FORMAT " has not found " INT64_FORMAT " records",
+						   (unsigned long) rollback->gone, rollback->job_id, rollback->gone),
+			 errdetail("Each was deleted after the import, or row-level security hides it from you.")));
+}
+
+/*
  * make_target
  *		What is needed to know of a module that the job wrote in.
  */
@@ -500,6 +517,7 @@ crm_rollback(PG_FUNCTION_ARGS)
 	old = MemoryContextSwitchTo(rollback.context);
 	roll_back(&rollback, PG_GETARG_BOOL(1));
 	tell_notes(&rollback);
+	tell_gone(&rollback);
 	MemoryContextSwitchTo(old);
 	SPI_finish();
 	MemoryContextDelete(rollback.context);

@@ -31,6 +31,7 @@ typedef struct Rollback
 	int64		restored;
 	int64		kept;
 	int64		blocked;
+	int64		gone;			/* not there any more, or not for the caller to see */
 	List	   *notes;			/* of char *: the first records that stay, and why */
 } Rollback;
 

@@ -30,9 +30,9 @@
 	" rows_read, created, updated, unchanged, skipped, errored, warnings," \
 	" started_at, ended_at, reason, background, file, file_size, settings, queued_at," \
 	" cancelled_by, worker_pid, worker_started_at, batches, bytes_read, rows_hash," \
-	" date_orders, xmin"
+	" date_orders, cleaned_at IS NOT NULL, xmin"
 
-#define NJOB_COLUMNS 31
+#define NJOB_COLUMNS 32
 
 /*
  * optional_jsonb
@@ -98,6 +98,7 @@ read_row(HeapTuple tuple, TupleDesc desc)
 	job->position.rows_hash = (uint64) DatumGetInt64(values[i++]);
 	job->position.date_orders = optional_jsonb(values[i], nulls[i]);
 	i++;
+	job->cleaned = DatumGetBool(values[i++]);
 	job->own_change = TransactionIdIsCurrentTransactionId(DatumGetTransactionId(values[i]));
 	return job;
 }
@@ -218,6 +219,23 @@ crmio_jobs_in_state(const char *state)
 }
 
 /*
+ * crmio_job_lock_queued
+ *		Locks the row of a job until the transaction ends.  False if it is not in the
+ *		queue any more, or somebody is about to take it out.
+ */
+bool
+crmio_job_lock_queued(int64 job_id)
+{
+	Oid			types[1] = {INT8OID};
+	Datum		values[1] = {Int64GetDatum(job_id)};
+
+	crmio_history_run("SELECT FROM " CRMIO_SCHEMA ".job WHERE job_id = $1 AND state = 'queued'"
+					  " FOR UPDATE SKIP LOCKED", 1, types, values, NULL);
+	SPI_freetuptable(SPI_tuptable);
+	return SPI_processed == 1;
+}
+
+/*
  * crmio_job_claim
  *		A worker takes a job from the queue.  False if it is not in the queue any more, or
  *		somebody is about to take it out.
@@ -329,12 +347,12 @@ percent_datum(bool completed, int64 bytes_read, int64 bytes)
 }
 
 /*
- * crmio_progress_datum
+ * progress_datum
  *		A crm_progress.  elapsed is in microseconds.
  */
-Datum
-crmio_progress_datum(TupleDesc desc, int64 job_id, const char *state, const JobCounts *counts,
-					 int64 bytes_read, int64 bytes, int64 elapsed)
+static Datum
+progress_datum(TupleDesc desc, int64 job_id, const char *state, const JobCounts *counts,
+			   Datum percent, int64 elapsed)
 {
 	Datum		values[PROGRESS_COLUMNS];
 	bool		nulls[PROGRESS_COLUMNS] = {false};
@@ -352,9 +370,21 @@ crmio_progress_datum(TupleDesc desc, int64 job_id, const char *state, const JobC
 	values[6] = Int64GetDatum(counts->skipped);
 	values[7] = Int64GetDatum(counts->errored);
 	values[8] = Int64GetDatum(counts->warnings);
-	values[9] = percent_datum(strcmp(state, "completed") == 0, bytes_read, bytes);
+	values[9] = percent;
 	values[10] = IntervalPGetDatum(interval);
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+/*
+ * crmio_progress_datum
+ *		The progress of an import that is running, or has just ended.
+ */
+Datum
+crmio_progress_datum(TupleDesc desc, int64 job_id, const char *state, const JobCounts *counts,
+					 int64 bytes_read, int64 bytes, int64 elapsed)
+{
+	return progress_datum(desc, job_id, state, counts,
+						  percent_datum(strcmp(state, "completed") == 0, bytes_read, bytes), elapsed);
 }
 
 /*
@@ -367,17 +397,19 @@ crmio_job_progress(TupleDesc desc, const Job *job)
 	TimestampTz end = job->ended_at ? job->ended_at : GetCurrentTimestamp();
 	int64		elapsed = job->started_at ? Max(end - job->started_at, 0) : 0;
 
-	return crmio_progress_datum(desc, job->job_id, job->state, &job->counts,
-								job->position.bytes_read, job->file_size, elapsed);
+	return progress_datum(desc, job->job_id, job->state, &job->counts, crmio_job_percent(job), elapsed);
 }
 
 /*
  * crmio_job_percent
- *		What share of its file a job has read, as numeric.
+ *		What share of its file a job has read, as numeric.  One that was rolled back had
+ *		completed, unless a reason is left of why it did not.
  */
 Datum
 crmio_job_percent(const Job *job)
 {
-	return percent_datum(strcmp(job->state, "completed") == 0, job->position.bytes_read,
-						 job->file_size);
+	bool		completed = strcmp(job->state, "completed") == 0 ||
+		(strcmp(job->state, "rolled_back") == 0 && job->reason == NULL);
+
+	return percent_datum(completed, job->position.bytes_read, job->file_size);
 }

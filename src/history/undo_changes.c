@@ -458,6 +458,8 @@ count_records(Changes *changes, int from, int to)
 			rollback->kept++;
 			crmio_undo_note(rollback, changes->target, record->key, "it was changed after the import");
 		}
+		else
+			rollback->gone++;
 	}
 }
 

@@ -186,6 +186,7 @@ find_some(Rollback *rollback, UndoTarget *target, Statement *find, RowSet *keys)
 	bool	   *nulls = palloc(sizeof(bool) * created->desc->natts);
 
 	crmio_statement_run(find, keys);
+	rollback->gone += keys->nrows - SPI_processed;
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		TransactionId given_back;
@@ -212,7 +213,7 @@ find_some(Rollback *rollback, UndoTarget *target, Statement *find, RowSet *keys)
 /*
  * crmio_undo_find_created
  *		Finds what the job created in a table and nobody has changed since.  A record
- *		that is gone, or that the caller does not see, is in no count.
+ *		that is gone, or that the caller does not see, is in none of the counts returned.
  */
 void
 crmio_undo_find_created(Rollback *rollback, UndoTarget *target)

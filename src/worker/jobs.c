@@ -312,6 +312,20 @@ check_background(const Job *job, const char *verb)
 }
 
 /*
+ * state_sentence
+ *		A state as the end of a sentence about a job.
+ */
+static const char *
+state_sentence(const char *state)
+{
+	if (strcmp(state, "rolled_back") == 0)
+		return "has been rolled back";
+	if (strcmp(state, "queued") == 0 || strcmp(state, "running") == 0)
+		return psprintf("is %s", state);
+	return psprintf("has ended as %s", state);
+}
+
+/*
  * crm_cancel
  *		SELECT crm_cancel(job_id)
  */
@@ -326,12 +340,18 @@ crm_cancel(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("crm_cancel()");
 	SPI_connect();
 	me = GetUserNameFromId(GetUserId(), false);
-	(void) look_at(job_id);
+	(void) crmio_job_of_caller(job_id, false);
+	/* a dead one has ended; but one that waits is not to begin for being looked at */
+	if (crmio_queue_may_look())
+		crmio_queue_bury();
 	job = crmio_job_of_caller(job_id, true);
 	check_background(job, "cancelled");
 	if (strcmp(job->state, "queued") == 0)
+	{
 		(void) crmio_job_end(job_id, "queued", "cancelled",
 							 psprintf("cancelled by role \"%s\" before it began", me));
+		crmio_queue_run_at_end(job->owner);
+	}
 	else if (strcmp(job->state, "running") == 0)
 	{
 		crmio_job_request_cancel(job_id, me);
@@ -340,7 +360,7 @@ crm_cancel(PG_FUNCTION_ARGS)
 	else
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("job " INT64_FORMAT " can't be cancelled: it has ended as %s", job_id, job->state)));
+				 errmsg("job " INT64_FORMAT " can't be cancelled: it %s", job_id, state_sentence(job->state))));
 	return show_job(fcinfo, desc, crmio_job_of_caller(job_id, false));
 }
 
@@ -364,8 +384,15 @@ crm_resume(PG_FUNCTION_ARGS)
 	if (strcmp(job->state, "failed") != 0 && strcmp(job->state, "cancelled") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("job " INT64_FORMAT " can't be resumed: it is %s", job_id, job->state),
+				 errmsg("job " INT64_FORMAT " can't be resumed: it %s", job_id, state_sentence(job->state)),
 				 errhint("Jobs that have failed or were cancelled can be resumed.")));
+	/* it could be finished, but neither be undone nor tell what its first part did */
+	if (job->cleaned)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job " INT64_FORMAT " can't be resumed any more", job_id),
+				 errdetail("What it had left was removed by crm_cleanup."),
+				 errhint("Import the file as a new job; policy skip leaves what is there already.")));
 	problem = crmio_queue_role_problem(job->owner);
 	if (problem != NULL)
 		ereport(ERROR,

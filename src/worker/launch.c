@@ -70,12 +70,14 @@ launch_waiting(XactEvent event, void *arg)
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 	waiting = NIL;
-	if (event != XACT_EVENT_COMMIT)
+	if (event == XACT_EVENT_PREPARE)
 		return;
 	foreach(lc, starts)
 	{
 		WorkerStart *start = lfirst(lc);
 
+		if (event == XACT_EVENT_ABORT && !start->whatever_end)
+			continue;
 		if (!crmio_worker_launch(start) && start->if_none != NULL)
 			ereport(WARNING,
 					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -87,8 +89,9 @@ launch_waiting(XactEvent event, void *arg)
 
 /*
  * crmio_worker_launch_at_commit
- *		Starts a worker if and when the transaction commits; twice the same is once.
- *		That of a subtransaction which is undone is started too: it finds nothing to do.
+ *		Starts a worker if and when the transaction commits, or at whatever end; twice the
+ *		same is once.  That of a subtransaction which is undone is started too: it finds
+ *		nothing to do.
  */
 void
 crmio_worker_launch_at_commit(const WorkerStart *start)
@@ -108,7 +111,7 @@ crmio_worker_launch_at_commit(const WorkerStart *start)
 		WorkerStart *other = lfirst(lc);
 
 		if (strcmp(other->function, start->function) == 0 && other->role == start->role &&
-			other->argument == start->argument)
+			other->argument == start->argument && other->whatever_end == start->whatever_end)
 			return;
 	}
 	old = MemoryContextSwitchTo(TopTransactionContext);

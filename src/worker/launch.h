@@ -19,6 +19,7 @@ typedef struct WorkerStart
 	int64		argument;		/* for the function */
 	const char *if_none;		/* what becomes of its work if no worker can be had: a
 								 * sentence for the user, or NULL to say nothing */
+	bool		whatever_end;	/* of the transaction: start it after a rollback too */
 } WorkerStart;
 
 extern bool crmio_worker_launch(const WorkerStart *start);

@@ -197,9 +197,13 @@ crmio_queue_role_problem(const char *owner)
  *		The jobs at the head of the queue, as many as may start now.  Dead ones and those
  *		whose role can't run any more are failed on the way.  *full tells whether others
  *		must wait because crmio.max_background_jobs are running.
+ *
+ *		With to_claim the jobs are locked until the transaction ends, and one that
+ *		somebody is about to take out of the queue does not keep those behind it waiting.
+ *		Workers would start each other for it without end.
  */
 static List *
-due_jobs(bool *full)
+due_jobs(bool to_claim, bool *full)
 {
 	List	   *due = NIL;
 	int			room;
@@ -215,10 +219,10 @@ due_jobs(bool *full)
 
 		if (problem != NULL)
 			(void) crmio_job_end(job->job_id, "queued", "failed", problem);
-		else if (list_length(due) < room)
-			due = lappend(due, job);
-		else
+		else if (list_length(due) >= room)
 			*full = true;
+		else if (!to_claim || crmio_job_lock_queued(job->job_id))
+			due = lappend(due, job);
 	}
 	return due;
 }
@@ -246,7 +250,7 @@ crmio_queue_run(bool *full)
 {
 	static TimestampTz last_launch = 0;
 	static bool launched = true;
-	List	   *due = due_jobs(full);
+	List	   *due = due_jobs(false, full);
 	ListCell   *lc;
 
 	if (due == NIL)
@@ -273,6 +277,24 @@ crmio_queue_run_at_commit(Oid role)
 {
 	WorkerStart start = worker_start(role);
 
+	crmio_worker_launch_at_commit(&start);
+}
+
+/*
+ * crmio_queue_run_at_end
+ *		A job of this owner was taken out of the queue.  If that is undone, a worker looks
+ *		for it again: those that looked meanwhile have passed it over.
+ */
+void
+crmio_queue_run_at_end(const char *owner)
+{
+	Oid			role = get_role_oid(owner, true);
+	WorkerStart start = worker_start(role);
+
+	if (!OidIsValid(role))
+		return;
+	start.whatever_end = true;
+	start.if_none = NULL;
 	crmio_worker_launch_at_commit(&start);
 }
 
@@ -390,7 +412,7 @@ crmio_queue_claim(Oid role)
 
 	set_locks(locks, QUEUE_LOCK);
 	(void) LockAcquire(&locks[0], ExclusiveLock, false, false);
-	due = due_jobs(&full);
+	due = due_jobs(true, &full);
 	foreach(lc, due)
 	{
 		Job		   *job = lfirst(lc);

@@ -12,6 +12,7 @@ extern bool crmio_queue_may_look(void);
 extern void crmio_queue_bury(void);
 extern bool crmio_queue_run(bool *full);
 extern void crmio_queue_run_at_commit(Oid role);
+extern void crmio_queue_run_at_end(const char *owner);
 extern void crmio_queue_signal_at_commit(const Job *job);
 extern int64 crmio_queue_claim(Oid role);
 extern bool crmio_queue_keep(void);

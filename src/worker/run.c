@@ -204,7 +204,7 @@ reason_of(const ErrorData *error)
 	if (error->detail != NULL)
 		appendStringInfo(&reason, " (%s)", error->detail);
 	if (error->hint != NULL)
-		appendStringInfo(&reason, " Hint: %s", error->hint);
+		appendStringInfo(&reason, "%s Hint: %s", error->detail ? "" : ".", error->hint);
 	return reason.data;
 }
 

@@ -247,6 +247,52 @@ def test_cancel_while_waiting(session):
     empty(session)
 
 
+def test_cancel_open(session):
+    """While somebody holds a queued job, the queue goes on, and no worker starts another in vain."""
+    session.execute("ALTER DATABASE crmio_jobs SET crmio.max_background_jobs = 0; SET crmio.max_background_jobs = 0")
+    held, behind = [start(session, leads(10, prefix), LEADS) for prefix in "hb"]
+    time.sleep(0.3)
+    session.execute("ALTER DATABASE crmio_jobs SET crmio.max_background_jobs = 1; RESET crmio.max_background_jobs")
+    session = connect(DATABASE)
+    other = connect(DATABASE)
+    other.execute("BEGIN")
+    other.execute("SELECT crm_cancel(%s)", [held])
+    same(wait(session, behind, "10 s").state, "completed", "a job behind one that is about to be cancelled begins")
+    no_worker(session)
+    session.execute("SELECT count(*) FROM crm_jobs")
+    time.sleep(0.5)
+    seen = set()
+    for _ in range(100):
+        seen.update(
+            session.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'crmio import'").fetchall()
+        )
+        time.sleep(0.005)
+    same(seen, set(), "workers do not start each other for it without end")
+    other.execute("ROLLBACK")
+    ok(
+        until(lambda: value(session, "SELECT count(*) FROM crm.people") == 20, 10),
+        "when it is not cancelled after all, it begins, though nobody looks",
+    )
+    same(wait(session, held).state, "completed", "and ends")
+    session.execute("SELECT crm_rollback(%s)", [held])
+    undone = job(session, held)
+    same((undone.state, float(undone.percent)), ("rolled_back", 100.0), "undone, it had still read its file")
+    fails(session, "cancelling it", f"SELECT crm_cancel({held})", None, "55000", "has been rolled back")
+    session.execute("ALTER DATABASE crmio_jobs RESET crmio.max_background_jobs")
+    empty(session)
+    session.close()
+
+
+def test_cleaned(session):
+    """What crm_cleanup has cleaned up can't go on."""
+    job_id = start(session, leads(10), {**LEADS, "max_errors": 0, "static": {"website": "?"}})
+    same(wait(session, job_id).state, "failed", "a job that fails")
+    session.execute("SELECT crm_cleanup('0')")
+    fails(session, "resuming it when it is cleaned up", f"SELECT crm_resume({job_id})", None, "55000", "any more")
+    fails(session, "undoing it too", f"SELECT crm_rollback({job_id})", None, "55000", "any more")
+    same(value(session, "SELECT count(*) FROM crmio.upload"), 0, "its upload has gone")
+
+
 def test_changed_file(session, folder):
     """A file that is not the same any more is not gone on with."""
     path = os.path.join(folder, "changing.csv")
@@ -331,6 +377,7 @@ def test_errors(session):
     done = wait(session, start(session, content, {**LEADS, "max_errors": 45}))
     same((done.state, counts(done)), ("failed", (360, 0, 0, 0, 40)), "max_errors ends the job, finished batches stay")
     ok("more than 45 rows" in reason(session, done.job_id), "and is the reason", reason(session, done.job_id))
+    ok(") Hint: The batches before" in reason(session, done.job_id), "with its hint", reason(session, done.job_id))
     empty(session)
     done = wait(session, start(session, content, {**LEADS, "dry_run": True}))
     same((done.state, counts(done)), ("completed", (900, 0, 0, 0, 100)), "a dry run counts")
@@ -833,6 +880,8 @@ def main():
     test_refused(session)
     test_cancel(session)
     test_cancel_while_waiting(session)
+    test_cancel_open(session)
+    test_cleaned(session)
     test_changed_file(session, folder)
     test_dropped(session)
     test_errors(session)
