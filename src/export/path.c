@@ -148,8 +148,8 @@ field_expr(ListQuery *list, const char *alias, const Field *field, ListExpr *exp
 		field->casefold || field->casefold_trimmed;
 	if (field->cents)
 	{
-		expr->sql = psprintf("pg_catalog.round(%s::pg_catalog.numeric OPERATOR(pg_catalog./) 100, 2)",
-							 expr->sql);
+		/* a product is exact; a quotient has 16 digits */
+		expr->sql = psprintf("(%s::pg_catalog.numeric OPERATOR(pg_catalog.*) 0.01)", expr->sql);
 		expr->typid = NUMERICOID;
 		expr->scale = 2;
 	}
