@@ -15,6 +15,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
@@ -205,8 +206,9 @@ stage_condition(const Module *module, ListQuery *list)
 
 	if (others == NIL)
 		return "true";
-	column = psprintf(TARGET_ALIAS ".%s::pg_catalog.text",
-					  quote_identifier(module->lifecycle_column));
+	column = crmio_list_as_text(psprintf(TARGET_ALIAS ".%s",
+										 quote_identifier(module->lifecycle_column)),
+								get_atttype(module->relid, module->lifecycle_attnum));
 	foreach(lc, module->stages)
 	{
 		if (strcmp(lfirst(lc), module->new_stage) == 0)
@@ -232,26 +234,29 @@ stage_condition(const Module *module, ListQuery *list)
  *		caller trusts: superusers, and roles that the caller was made a member of.
  */
 static void
-check_relation(const Module *module)
+check_relation(const Module *module, Oid relid)
 {
-	char		relkind = get_rel_relkind(module->relid);
+	char		relkind = get_rel_relkind(relid);
 	HeapTuple	tuple;
 	Oid			owner;
 
 	if (relkind != RELKIND_VIEW && relkind != RELKIND_FOREIGN_TABLE)
 		return;
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(module->relid));
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", module->relid);
+		elog(ERROR, "cache lookup failed for relation %u", relid);
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	if (superuser_arg(owner) || is_member_of_role_nosuper(GetUserId(), owner))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("module \"%s\" is a view or foreign table of role \"%s\"", module->name,
-					GetUserNameFromId(owner, true)),
-			 errdetail("What it runs would run with your rights."),
+			 errmsg("module \"%s\" %s a view or foreign table of role \"%s\"", module->name,
+					relid == module->relid ? "is" : "has", GetUserNameFromId(owner, true)),
+			 relid == module->relid ?
+			 errdetail("What it runs would run with your rights.") :
+			 errdetail("What \"%s\", which is a part of it, runs would run with your rights.",
+					   get_rel_name(relid)),
 			 errhint("If it is to be trusted, make a superuser or a role that you are a member of its owner; else forget it with crm_unregister_module.")));
 }
 
@@ -266,8 +271,11 @@ add_module(DataExport *self, const char *name)
 	ListQuery	list = {.module = module};
 	ExportSource *source = palloc0(sizeof(ExportSource));
 	char	   *condition = stage_condition(module, &list);
+	ListCell   *lc;
 
-	check_relation(module);
+	/* a foreign table may also be a partition, or inherit */
+	foreach(lc, find_all_inheritors(module->relid, AccessShareLock, NULL))
+		check_relation(module, lfirst_oid(lc));
 	source->sql = psprintf("SELECT " TARGET_ALIAS ".* FROM %s " TARGET_ALIAS " WHERE %s ORDER BY %s",
 						   module->relation, condition, crmio_list_order(module));
 	crmio_list_make_params(source, &list);

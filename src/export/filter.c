@@ -125,7 +125,7 @@ crmio_list_condition(ListQuery *list, const char *path, const ListExpr *expr, Li
 	}
 	get_typlenbyvalalign(typid, &length, &byval, &align);
 	if (expr->fold)
-		left = psprintf("pg_catalog.lower(%s::pg_catalog.text)", left);
+		left = psprintf("pg_catalog.lower(%s)", crmio_list_as_text(left, expr->typid));
 	n = crmio_list_param(list, array_type,
 						 PointerGetDatum(construct_array(elements, n, typid, length, byval, align)));
 	appendStringInfo(&list->where, " AND %s",

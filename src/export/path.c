@@ -8,8 +8,10 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "common/string.h"
+#include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
@@ -68,6 +70,22 @@ join_reference(ListQuery *list, const char *parent, const Field *field, const Mo
 }
 
 /*
+ * crmio_list_as_text
+ *		A value as text.  Not by a cast that a user made for a type of theirs: its function
+ *		would run with the rights of whoever exports.
+ */
+char *
+crmio_list_as_text(const char *sql, Oid typid)
+{
+	Oid			function;
+
+	if (find_coercion_pathway(TEXTOID, typid, COERCION_EXPLICIT, &function) != COERCION_PATH_FUNC ||
+		function < FirstGenbkiObjectId)
+		return psprintf("%s::pg_catalog.text", sql);
+	return psprintf("CASE WHEN %s IS DISTINCT FROM NULL THEN pg_catalog.concat(%s) END", sql, sql);
+}
+
+/*
  * text_expr
  *		An expression that gives text.
  */
@@ -109,8 +127,8 @@ labels_sql(ListQuery *list, const Field *field, char *sql)
 		return NULL;
 	param = crmio_list_param(list, JSONBOID,
 							 JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL))));
-	return psprintf("COALESCE($%d OPERATOR(pg_catalog.->>) %s::pg_catalog.text, %s::pg_catalog.text)",
-					param, sql, sql);
+	sql = crmio_list_as_text(sql, field->typid);
+	return psprintf("COALESCE($%d OPERATOR(pg_catalog.->>) (%s), %s)", param, sql, sql);
 }
 
 /*
@@ -130,8 +148,8 @@ field_expr(ListQuery *list, const char *alias, const Field *field, ListExpr *exp
 		field->casefold || field->casefold_trimmed;
 	if (field->cents)
 	{
-		expr->sql = psprintf("pg_catalog.round(%s::pg_catalog.numeric OPERATOR(pg_catalog./) 100, 2)",
-							 expr->sql);
+		/* a product is exact; a quotient has 16 digits */
+		expr->sql = psprintf("(%s::pg_catalog.numeric OPERATOR(pg_catalog.*) 0.01)", expr->sql);
 		expr->typid = NUMERICOID;
 		expr->scale = 2;
 	}
@@ -218,8 +236,10 @@ address_expr(ListQuery *list, const char *alias, const FieldPath *path, ListExpr
 static void
 name_expr(const char *alias, const FieldPath *path, ListExpr *expr)
 {
-	char	   *first = psprintf("%s::pg_catalog.text", column_sql(alias, path->first_name->column));
-	char	   *last = psprintf("%s::pg_catalog.text", column_sql(alias, path->last_name->column));
+	char	   *first = crmio_list_as_text(column_sql(alias, path->first_name->column),
+										   path->first_name->typid);
+	char	   *last = crmio_list_as_text(column_sql(alias, path->last_name->column),
+										  path->last_name->typid);
 
 	text_expr(expr, psprintf("NULLIF(pg_catalog.btrim(pg_catalog.concat_ws(' ', %s, %s)), '')",
 							 first, last));

@@ -66,6 +66,7 @@ typedef struct PdfLine
 /* pdf_document.c */
 extern PdfDocument *crmio_pdf_open(MemoryContext context);
 extern MemoryContext crmio_pdf_enter(PdfDocument *document);
+extern void crmio_pdf_too_large(void);
 extern void crmio_pdf_check(PdfDocument *document, HPDF_STATUS status);
 extern void crmio_pdf_save(PdfDocument *document, Sink *sink);
 extern void crmio_pdf_close(PdfDocument *document);

@@ -87,6 +87,19 @@ crmio_pdf_enter(PdfDocument *document)
 }
 
 /*
+ * Complains that the document outgrows crmio.pdf_memory.
+ */
+void
+crmio_pdf_too_large(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("the PDF needs more memory than crmio.pdf_memory, %d MB", crmio_pdf_memory / 1024),
+			 errdetail("A PDF is composed in memory as a whole."),
+			 errhint("Export fewer rows or columns, or export to csv or xlsx.")));
+}
+
+/*
  * Raises an error of libharu, if there is one.
  */
 void
@@ -99,11 +112,7 @@ crmio_pdf_check(PdfDocument *document, HPDF_STATUS status)
 
 	CHECK_FOR_INTERRUPTS();
 	if (status == HPDF_FAILD_TO_ALLOC_MEM && is_full(document->context))
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("the PDF needs more memory than crmio.pdf_memory, %d MB", crmio_pdf_memory / 1024),
-				 errdetail("A PDF is composed in memory as a whole."),
-				 errhint("Export fewer rows or columns, or export to csv or xlsx.")));
+		crmio_pdf_too_large();
 	if (status == HPDF_FAILD_TO_ALLOC_MEM)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),

@@ -29,6 +29,9 @@ typedef enum CharacterClass
 /* Longer texts are not composed: the server's function takes four times the memory. */
 #define MAX_COMPOSED (16 * 1024 * 1024)
 
+/* Memory that a character takes while its text is laid out. */
+#define CHARACTER_BYTES (sizeof(pg_wchar) + sizeof(FriBidiChar) + 1)
+
 /* A word is broken behind a soft place only if that fills so much of the line. */
 #define SOFT_SHARE 0.5
 
@@ -254,8 +257,13 @@ measure(PdfDocument *document, PdfText *text)
 void
 crmio_pdf_text(PdfDocument *document, PdfText *text, const char *source, size_t length)
 {
-	char	   *utf8 = pg_server_to_any(source, length, PG_UTF8);
+	char	   *utf8;
 
+	/* a single text may be too much, and would keep the server busy for minutes */
+	if (length / 1024 * CHARACTER_BYTES > crmio_pdf_memory)
+		crmio_pdf_too_large();
+	CHECK_FOR_INTERRUPTS();
+	utf8 = pg_server_to_any(source, length, PG_UTF8);
 	memset(text, 0, sizeof(*text));
 	take_characters(document, text, decode(utf8, utf8 + (utf8 == source ? length : strlen(utf8))));
 	shape(document, text);

@@ -136,10 +136,14 @@ plan_query(const ExportSource *source)
 		.arg = source->sql,
 		.previous = error_context_stack
 	};
+	bool		read_only = XactReadOnly;
 	PlannedStmt *plan;
 
 	error_context_stack = &callback;
+	/* the planner runs functions that say they are immutable */
+	XactReadOnly = true;
 	plan = pg_plan_query(analyze(source), source->sql, 0, source->params);
+	XactReadOnly = read_only;
 	error_context_stack = callback.previous;
 	if (!CommandIsReadOnly(plan))
 		refuse("one that locks rows (FOR UPDATE or FOR SHARE)");

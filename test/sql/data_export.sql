@@ -51,6 +51,34 @@ RESET ROLE;
 SELECT crm_data_export();
 SELECT crm_unregister_module('trick');
 
+-- and so would a foreign table among the partitions
+CREATE FOREIGN DATA WRAPPER regress_crmio_wrapper;
+CREATE SERVER regress_crmio_server FOREIGN DATA WRAPPER regress_crmio_wrapper;
+GRANT USAGE ON FOREIGN SERVER regress_crmio_server TO regress_crmio_trickster;
+SET ROLE regress_crmio_trickster;
+CREATE TABLE trick.parts (id int NOT NULL) PARTITION BY LIST (id);
+CREATE FOREIGN TABLE trick.part PARTITION OF trick.parts FOR VALUES IN (1) SERVER regress_crmio_server;
+SELECT crm_register_module('trick', 'trick.parts', '{"key": "id", "match": []}');
+RESET ROLE;
+SELECT crm_data_export();
+SELECT crm_unregister_module('trick');
+
+-- a cast is a function too: what two modules share by a column of a role's own type is read without
+SET ROLE regress_crmio_trickster;
+CREATE TYPE trick.stage AS ENUM ('a', 'b');
+CREATE FUNCTION trick.stage_text(trick.stage) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'trapped'; END $$;
+CREATE CAST (trick.stage AS text) WITH FUNCTION trick.stage_text(trick.stage);
+CREATE TABLE trick.staged (id int PRIMARY KEY, stage trick.stage, size trick.stage);
+INSERT INTO trick.staged VALUES (1, 'a', 'a'), (2, 'b', NULL), (3, NULL, 'b');
+SELECT crm_register_module(stage, 'trick.staged', jsonb_build_object('lifecycle', jsonb_build_object(
+	'column', 'stage', 'stages', '{a,b}'::text[], 'new', stage), 'fields', '{"size": {"kind": "choice", "choices": {"a": "Large"}}}'::jsonb))
+FROM unnest('{a,b}'::text[]) stage;
+SELECT stage::text FROM trick.staged;
+RESET ROLE;
+SELECT substr(crm_data_export(), 1, 2) = 'PK'::bytea;
+SELECT crm_export('a'), crm_export('b', '{"filter": {"size": null}}');
+SELECT crm_unregister_module('a'), crm_unregister_module('b');
+
 -- an entry goes with its transaction; the server's log keeps its line
 BEGIN;
 SELECT substr(crm_data_export(), 1, 2) = 'PK'::bytea;
@@ -69,7 +97,8 @@ SELECT crm_unregister_module('gone');
 SELECT crm_data_export_to(NULL) IS NULL;
 SELECT crm_data_export_to('crmio.zip');
 
-DROP OWNED BY regress_crmio_trickster;
+DROP OWNED BY regress_crmio_trickster CASCADE;
+DROP FOREIGN DATA WRAPPER regress_crmio_wrapper CASCADE;
 DROP ROLE regress_crmio_trickster;
 DROP OWNED BY regress_crmio_auditor;
 DROP ROLE regress_crmio_auditor;

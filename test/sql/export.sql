@@ -88,6 +88,9 @@ SELECT crm_export('-- nothing');
 SELECT crm_export('SELECT FROM t');
 CREATE FUNCTION writes() RETURNS int LANGUAGE sql AS 'INSERT INTO t VALUES (1) RETURNING a';
 SELECT crm_export('SELECT writes()');
+CREATE FUNCTION says_immutable() RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN writes(); END';
+SELECT crm_export('SELECT says_immutable()');
+SELECT crm_save_report('r', 'SELECT says_immutable()');
 SELECT count(*) FROM t;
 SHOW transaction_read_only;
 

@@ -57,6 +57,12 @@ SELECT crm_export('accounts', '{"filter": {"renewal_date": {"to": "2026-09-30"}}
 SELECT crm_export('accounts', '{"filter": {"id": [2, "3"]}, "columns": ["name"]}');
 SELECT crm_export('accounts', '{"filter": {"phone.work": "+1 555 0100"}, "columns": ["name"]}');
 SELECT crm_export('accounts', '{"filter": {"name": []}, "columns": ["name"]}');
+
+-- cents are exact, however many
+BEGIN;
+INSERT INTO crm.accounts (name, domain, mrr_cents) VALUES ('Treasury', 'treasury.example', 9223372036854775807), ('Debt', 'debt.example', -9223372036854775808);
+SELECT crm_export('accounts', '{"filter": {"mrr": ["92233720368547758.07", -92233720368547758.08]}, "columns": ["name", "mrr"]}');
+ROLLBACK;
 SELECT crm_export('leads', '{"filter": {"custom.shoe_size": 38, "address.city": "Rome"}, "columns": ["email"]}');
 SELECT crm_export('accounts', $${"filter": {"name": "x' OR true --"}, "columns": ["name"]}$$);
 SELECT crm_export('accounts', '{"filter": {"naem": "x"}}');

@@ -362,6 +362,9 @@ def test_pdf_limits(connection):
     connection.execute("SET crmio.pdf_memory = '8MB'")
     fails(connection, "PDF beyond crmio.pdf_memory", pdf, ["SELECT md5(i::text) FROM generate_series(1, 100000) i"],
           "53400", "crmio.pdf_memory, 8 MB")
+    connection.execute("SET statement_timeout = '60s'")
+    fails(connection, "a single text beyond it", pdf, ["SELECT repeat('x', 100000000)"], "53400", "crmio.pdf_memory, 8 MB")
+    connection.execute("RESET statement_timeout")
     connection.execute("RESET crmio.pdf_memory")
     for font, state, says in (("/nowhere/font.ttf", "58P01", "could not read font file"),
                               ("/etc/passwd", "22023", "could not use font file")):
