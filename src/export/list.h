@@ -42,7 +42,6 @@ typedef struct ListExpr
 extern void crmio_list_expr(ListQuery *list, const char *path, const char *option, ListExpr *expr);
 extern char *crmio_list_header(ListQuery *list, const char *path, const char *label);
 extern char *crmio_list_as_text(const char *sql, Oid typid);
-extern char *crmio_list_header(const Module *module, const char *path, const char *label);
 
 /* filter.c */
 extern void crmio_list_filter(ListQuery *list, Jsonb *filter);

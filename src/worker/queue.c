@@ -51,6 +51,15 @@
  */
 #define LAUNCH_INTERVAL 500
 
+/*
+ * A worker whose transaction has failed is without its locks for a moment, if a trigger
+ * has released the advisory ones.  So a process that is alive is asked for them this
+ * often, at intervals of so many microseconds, before its job counts as dead; and the
+ * worker itself tries as often to get back what others have in hand to look.
+ */
+#define PROBES 20
+#define PROBE_INTERVAL 20000
+
 /* The methods of the two locks of a job. */
 static const uint8 lock_methods[] = {DEFAULT_LOCKMETHOD, USER_LOCKMETHOD};
 
@@ -127,6 +136,37 @@ crmio_queue_may_look(void)
 }
 
 /*
+ * has_process
+ *		Does the process still exist that runs a job, according to its row?
+ */
+static bool
+has_process(const Job *job)
+{
+	PGPROC	   *proc = BackendPidGetProc(job->worker_pid);
+
+	return proc != NULL && proc->databaseId == MyDatabaseId &&
+		proc->roleId == get_role_oid(job->owner, true);
+}
+
+/*
+ * is_held
+ *		Takes the locks of a job for the transaction; true if its worker has them.
+ */
+static bool
+is_held(const Job *job, const LOCKTAG *locks)
+{
+	for (int i = 1; try_locks(locks, ShareLock, false); i++)
+	{
+		if (i >= PROBES || !has_process(job))
+			return false;
+		release_locks(locks, ShareLock, false);
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(PROBE_INTERVAL);
+	}
+	return true;
+}
+
+/*
  * bury
  *		Fails a job whose row says "running", if nobody holds its locks.  The row was read
  *		before the locks were asked for, so its state is checked again with the update: a
@@ -141,7 +181,7 @@ bury(const Job *job)
 	if (job->job_id == my_job)
 		return;
 	set_locks(locks, job->job_id);
-	if (!try_locks(locks, ShareLock, false))
+	if (is_held(job, locks))
 		return;
 	if (job->worker_started_at < PgStartTime)
 		reason = "the server stopped or crashed while the job ran; crm_resume goes on after the last finished batch";
@@ -447,6 +487,11 @@ crmio_queue_keep(void)
 	{
 		LockAcquireResult result = LockAcquire(&my_locks[i], ExclusiveLock, true, true);
 
+		for (int n = 1; result == LOCKACQUIRE_NOT_AVAIL && n < PROBES; n++)
+		{
+			pg_usleep(PROBE_INTERVAL / PROBES);
+			result = LockAcquire(&my_locks[i], ExclusiveLock, true, true);
+		}
 		if (result == LOCKACQUIRE_NOT_AVAIL)
 			return false;
 		if (result == LOCKACQUIRE_ALREADY_HELD)
