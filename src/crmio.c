@@ -10,8 +10,6 @@
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
-#include "worker/mail.h"
-
 PG_MODULE_MAGIC;
 
 void		_PG_init(void);

@@ -66,8 +66,9 @@ extern void crmio_subxact_begin(CrmioSubxact *subxact);
 extern void crmio_subxact_end(const CrmioSubxact *subxact, bool keep);
 extern ErrorData *crmio_subxact_failed(const CrmioSubxact *subxact, MemoryContext context);
 
-/* worker/jobs.c: a large import may be handed over to the background */
+/* worker: a large import may be handed over to the background; the settings of mail */
 extern void crmio_jobs_init(void);
+extern void crmio_mail_init(void);
 
 /* client.c */
 extern void crmio_flush_client(void);
