@@ -243,7 +243,7 @@ RETURNS SETOF pg_catalog.record
 AS 'MODULE_PATHNAME', 'crm_columns'
 LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_columns IS
-'The columns of a file. file: a server path, lo:OID or upload:ID; options: encoding, delimiter, quote, header_row. One row per column: position (from 1), name, and up to 5 different non-empty values from the first 100 rows. Errors: as crm_import for an unreadable file.';
+'The columns of a file. file: a server path, lo:OID, upload:ID or errors:JOB; options: encoding, delimiter, quote, header_row. One row per column: position (from 1), name, and up to 5 different non-empty values from the first 100 rows. Errors: as crm_import for an unreadable file.';
 
 --
 -- Imports (src/import)
@@ -270,7 +270,7 @@ RETURNS SETOF @extschema@.crm_progress
 AS 'MODULE_PATHNAME', 'crm_import'
 LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_import IS
-'Imports a file into a module, within the caller''s transaction. file: a server path (needs pg_read_server_files), lo:OID or upload:ID; mapping: {"module": ..., "columns": {...}, ...}; policy: skip, update, update:fill_empty, update:overwrite, update:prefer_import or create. Returns a crm_progress row after each batch; the last has state completed. Rows that do not fit are error rows (crm_errors), not errors. Errors: wrong mapping or policy, unreadable file, missing privileges, more error rows than max_errors.';
+'Imports a file into a module, within the caller''s transaction. file: a server path (needs pg_read_server_files), lo:OID, upload:ID or errors:JOB; mapping: {"module": ..., "columns": {...}, ...}; policy: skip, update, update:fill_empty, update:overwrite, update:prefer_import or create. Returns a crm_progress row after each batch; the last has state completed, or queued where "mode": "auto" hands the file to the background. Rows that do not fit are error rows (crm_errors), not errors. Errors: wrong mapping or policy, unreadable file, missing privileges, more error rows than max_errors.';
 
 CREATE FUNCTION @extschema@.crm_preview(
 	file pg_catalog.text, mapping pg_catalog.jsonb, policy pg_catalog.text DEFAULT 'skip', rows pg_catalog.int4 DEFAULT 5,
@@ -644,7 +644,7 @@ RETURNS SETOF pg_catalog.record
 AS 'MODULE_PATHNAME', 'crm_suggest_mapping'
 LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_suggest_mapping IS
-'Suggests a field for each column of a file, by its name and its values in the first 1,000 rows. file: a server path, lo:OID or upload:ID; module: its name; options: encoding, delimiter, quote, header_row. One row per column: position, name, field path and confidence (high, medium, low; both NULL if none fits), the reason, up to 5 values. No field comes twice. Errors: as crm_columns, unknown module.';
+'Suggests a field for each column of a file, by its name and its values in the first 1,000 rows. file: as crm_columns; module: its name; options: encoding, delimiter, quote, header_row. One row per column: position, name, field path and confidence (high, medium, low; both NULL if none fits), the reason, up to 5 values. No field comes twice. Errors: as crm_columns, unknown module.';
 
 CREATE FUNCTION @extschema@.crm_mapping(
 	file pg_catalog.text, module pg_catalog.text, options pg_catalog.jsonb DEFAULT '{}')
