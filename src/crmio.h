@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "nodes/pg_list.h"
+#include "utils/hsearch.h"
 #include "utils/jsonb.h"
 #include "utils/resowner.h"
 
@@ -50,6 +51,7 @@ extern char *crmio_lower(const char *text, Oid collation);
 extern text *crmio_lower_text(const char *bytes, size_t length, Oid collation);
 extern char *crmio_join(List *strings, const char *separator);
 extern Datum crmio_text_array(List *strings);
+extern HTAB *crmio_text_table(const char *name, long expected, Size entrysize);
 
 /*
  * errors.c: errors and the subtransactions that contain them
