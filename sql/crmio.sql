@@ -243,7 +243,7 @@ RETURNS SETOF pg_catalog.record
 AS 'MODULE_PATHNAME', 'crm_columns'
 LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_columns IS
-'The columns of a file. file: a server path, lo:OID or upload:ID; options: encoding, delimiter, quote, header_row. One row per column: position (from 1), name, and up to 5 different non-empty values from the first 100 rows. Errors: as crm_import for an unreadable file.';
+'The columns of a file. file: a server path, lo:OID, upload:ID or errors:JOB; options: encoding, delimiter, quote, header_row. One row per column: position (from 1), name, and up to 5 different non-empty values from the first 100 rows. Errors: as crm_import for an unreadable file.';
 
 --
 -- Imports (src/import)
@@ -270,7 +270,7 @@ RETURNS SETOF @extschema@.crm_progress
 AS 'MODULE_PATHNAME', 'crm_import'
 LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_import IS
-'Imports a file into a module, within the caller''s transaction. file: a server path (needs pg_read_server_files), lo:OID or upload:ID; mapping: {"module": ..., "columns": {...}, ...}; policy: skip, update, update:fill_empty, update:overwrite, update:prefer_import or create. Returns a crm_progress row after each batch; the last has state completed. Rows that do not fit are error rows (crm_errors), not errors. Errors: wrong mapping or policy, unreadable file, missing privileges, more error rows than max_errors.';
+'Imports a file into a module, within the caller''s transaction. file: a server path (needs pg_read_server_files), lo:OID, upload:ID or errors:JOB; mapping: {"module": ..., "columns": {...}, ...}; policy: skip, update, update:fill_empty, update:overwrite, update:prefer_import or create. Returns a crm_progress row after each batch; the last has state completed, or queued where "mode": "auto" hands the file to the background. Rows that do not fit are error rows (crm_errors), not errors. Errors: wrong mapping or policy, unreadable file, missing privileges, more error rows than max_errors.';
 
 CREATE FUNCTION @extschema@.crm_preview(
 	file pg_catalog.text, mapping pg_catalog.jsonb, policy pg_catalog.text DEFAULT 'skip', rows pg_catalog.int4 DEFAULT 5,
@@ -562,7 +562,7 @@ INSERT INTO crmio.field_alias (module, field, aliases, weak) VALUES
 ('*person', 'website', '{}', '{Business Website,Work Website,Corporate Website,Company Website,Company URL,Organization Website,Account Website,Firmenwebsite}'),
 ('*person', 'first_seen', '{First Seen At,First Seen On,First Seen Date,First Visit,First Visit Date}', '{}'),
 ('*person', 'last_seen', '{Last Seen At,Last Seen On,Last Seen Date,Last Visit,Last Visit Date}', '{}'),
-('contacts', 'account.name', '{Sales Account,Company Account,Company Org,Company Organization,Org,Company,Company Name,Organization,Organization Name,Organisation,Organisation Name,Employer,Employer Name,Business Name,Associated Company,Related Company,Company Account,Company Org,Company Organization,Org,Firma,Verknupftes Unternehmen,Zugeordnetes Unternehmen,Firmenname,Unternehmen,Unternehmensname,Arbeitgeber,Entreprise,Nom de l''entreprise,Nom du compte,Compte,Societe,Nom de la societe,Raison sociale,Empresa,Nombre de la empresa,Nombre de empresa,Nombre de cuenta,Nombre de la cuenta,Nome da empresa,Nome da conta,Compania,Nombre de la compania,Razon social,Razao social,Organizacion,Organizacao,Azienda,Bedrijf,Bedrijfsnaam,Billing Company}', '{Business,Firm}'),
+('contacts', 'account.name', '{Sales Account,Company Account,Company Org,Company Organization,Org,Company,Company Name,Organization,Organization Name,Organisation,Organisation Name,Employer,Employer Name,Business Name,Associated Company,Related Company,Firma,Verknupftes Unternehmen,Zugeordnetes Unternehmen,Firmenname,Unternehmen,Unternehmensname,Arbeitgeber,Entreprise,Nom de l''entreprise,Nom du compte,Compte,Societe,Nom de la societe,Raison sociale,Empresa,Nombre de la empresa,Nombre de empresa,Nombre de cuenta,Nombre de la cuenta,Nome da empresa,Nome da conta,Compania,Nombre de la compania,Razon social,Razao social,Organizacion,Organizacao,Azienda,Bedrijf,Bedrijfsnaam,Billing Company}', '{Business,Firm}'),
 ('contacts', 'account.domain', '{Company Domain Name,Company Domain,Account Domain Name}', '{Domain,Domain Name,Company Website,Company URL,Account Website,Organization Website,Email Domain}'),
 ('*company', 'name', '{Account Name,Account,Company Name,Company,Organization,Organization Name,Organisation,Organisation Name,Business Name,Customer Name,Client Name,Firma,Firmenname,Unternehmen,Unternehmensname,Kundenname,Entreprise,Nom,Nom de l''entreprise,Nom du compte,Societe,Nom de la societe,Raison sociale,Empresa,Nombre,Nombre de la empresa,Nombre de empresa,Nombre de cuenta,Nombre de la cuenta,Nome,Nome da empresa,Nome da conta,Compania,Nombre de la compania,Razon social,Razao social,Organizacion,Organizacao,Azienda,Bedrijf,Bedrijfsnaam}', '{Customer,Client,Business,Firm,Kunde}'),
 ('*company', 'domain', '{Domain Name,Account Domain,Company Domain,Company Domain Name,Email Domain,Website Domain,Domaine,Dominio}', '{}'),
@@ -609,11 +609,11 @@ INSERT INTO crmio.name_word (role, meaning, words) VALUES
 ('address', 'head last', '{address,addr,adress}'),
 ('address', 'head first', '{adresse,anschrift,direccion,domicilio,endereco,indirizzo}'),
 ('noise', 'noise', '{primary,main,principal,default,current,preferred,value,full,what,is,are,please,enter,property,hs,gmt,utc,required,optional,my,your,their,haupt}'),
-('stop', 'stop', '{the,a,an,of,for,to,in,on,at,and,or,der,die,das,den,dem,des,von,vom,und,le,la,les,l,d,de,du,et,el,los,las,del,y,o,e,da,do,dos,das,di,della}'),
+('stop', 'stop', '{the,a,an,of,for,to,in,on,at,and,or,der,die,das,den,dem,des,von,vom,und,le,la,les,l,d,de,du,et,el,los,las,del,y,o,e,da,do,dos,di,della}'),
 ('ordinal', '1', '{first,erste,primer,primero,premier,primeiro}'),
 ('ordinal', '3', '{third,tertiary,dritte,tercero,troisieme,terceiro}'),
 ('not', 'an identifier of the other system', '{id,guid,uuid,uid,euid,leid,key,hash,md5,sha1,sha256,checksum,token,password,gclid,fbclid,ip,cookie,kennung}'),
-('not', 'a stamp that the other system set', '{create,created,creation,creator,modified,modification,modstamp,update,updated,changed,added,imported,deleted,synced,registered,timestamp,erstellt,erstelldatum,erstellungsdatum,geandert,anderungsdatum,cree,creation,modifie,creado,creacion,modificado,actualizado,criado,criacao,atualizado}'),
+('not', 'a stamp that the other system set', '{create,created,creation,creator,modified,modification,modstamp,update,updated,changed,added,imported,deleted,synced,registered,timestamp,erstellt,erstelldatum,erstellungsdatum,geandert,anderungsdatum,cree,modifie,creado,creacion,modificado,actualizado,criado,criacao,atualizado}'),
 ('not', 'a consent or opt-out', '{opt,optin,optout,opted,subscribe,subscribed,unsubscribe,unsubscribed,consent,consented,permission,bounce,bounced,gdpr,dsgvo,rgpd,accept,accepted,allow,do not,dont,donotcall,donotemail,einwilligung,abgemeldet,consentement,consentimiento,consentimento,delinquent,suppressed}'),
 ('not', 'a name as it is spoken', '{yomi,phonetic,furigana,kana,pronunciation}'),
 ('not', 'a profile elsewhere', '{linkedin,facebook,twitter,instagram,xing,youtube,github,tiktok,pinterest,skype,snapchat,telegram}'),
@@ -644,7 +644,7 @@ RETURNS SETOF pg_catalog.record
 AS 'MODULE_PATHNAME', 'crm_suggest_mapping'
 LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_suggest_mapping IS
-'Suggests a field for each column of a file, by its name and its values in the first 1,000 rows. file: a server path, lo:OID or upload:ID; module: its name; options: encoding, delimiter, quote, header_row. One row per column: position, name, field path and confidence (high, medium, low; both NULL if none fits), the reason, up to 5 values. No field comes twice. Errors: as crm_columns, unknown module.';
+'Suggests a field for each column of a file, by its name and its values in the first 1,000 rows. file: as crm_columns; module: its name; options: encoding, delimiter, quote, header_row. One row per column: position, name, field path and confidence (high, medium, low; both NULL if none fits), the reason, up to 5 values. No field comes twice. Errors: as crm_columns, unknown module.';
 
 CREATE FUNCTION @extschema@.crm_mapping(
 	file pg_catalog.text, module pg_catalog.text, options pg_catalog.jsonb DEFAULT '{}')

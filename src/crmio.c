@@ -11,7 +11,6 @@
 #include "utils/varlena.h"
 
 #include "statement.h"
-#include "worker/mail.h"
 
 PG_MODULE_MAGIC;
 

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "nodes/pg_list.h"
+#include "utils/hsearch.h"
 #include "utils/jsonb.h"
 #include "utils/resowner.h"
 
@@ -50,6 +51,7 @@ extern char *crmio_lower(const char *text, Oid collation);
 extern text *crmio_lower_text(const char *bytes, size_t length, Oid collation);
 extern char *crmio_join(List *strings, const char *separator);
 extern Datum crmio_text_array(List *strings);
+extern HTAB *crmio_text_table(const char *name, long expected, Size entrysize);
 
 /*
  * errors.c: errors and the subtransactions that contain them
@@ -66,8 +68,9 @@ extern void crmio_subxact_begin(CrmioSubxact *subxact);
 extern void crmio_subxact_end(const CrmioSubxact *subxact, bool keep);
 extern ErrorData *crmio_subxact_failed(const CrmioSubxact *subxact, MemoryContext context);
 
-/* worker/jobs.c: a large import may be handed over to the background */
+/* worker: a large import may be handed over to the background; the settings of mail */
 extern void crmio_jobs_init(void);
+extern void crmio_mail_init(void);
 
 /* client.c */
 extern void crmio_flush_client(void);

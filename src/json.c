@@ -53,12 +53,18 @@ crmio_json_get(JsonbContainer *container, const char *key)
 	return getKeyJsonValueFromContainer(container, key, strlen(key), NULL);
 }
 
+/*
+ * Is it an object, as a member or an element of another value?
+ */
 bool
 crmio_json_is_object(const JsonbValue *value)
 {
 	return value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data);
 }
 
+/*
+ * Is it an array, likewise?
+ */
 bool
 crmio_json_is_array(const JsonbValue *value)
 {

@@ -1,7 +1,7 @@
 /*
  * text.c
  *	  Names and values as people read and write them: clipping for messages,
- *	  trimming, lower case, comparison of names, closest names.
+ *	  trimming, lower case, comparison of names, closest names, tables by name.
  *
  * All text is NUL-terminated and valid in the database encoding.  No server
  * encoding has ASCII bytes inside a multibyte character, so loops over bytes may
@@ -11,6 +11,7 @@
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
@@ -380,4 +381,37 @@ crmio_text_array(List *strings)
 	foreach(lc, strings)
 		elements[n++] = CStringGetTextDatum((char *) lfirst(lc));
 	return PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/*
+ * Hashes a pointer to a text by the text.
+ */
+static uint32
+text_hash(const void *key, Size keysize)
+{
+	const char *text = *(const char *const *) key;
+
+	return DatumGetUInt32(hash_any((const unsigned char *) text, strlen(text)));
+}
+
+/*
+ * Compares pointers to texts by the texts.
+ */
+static int
+text_match(const void *key1, const void *key2, Size keysize)
+{
+	return strcmp(*(const char *const *) key1, *(const char *const *) key2);
+}
+
+/*
+ * A hash table in the current memory context, whose entries begin with their key, a
+ * char *.  The texts are not copied.
+ */
+HTAB *
+crmio_text_table(const char *name, long expected, Size entrysize)
+{
+	HASHCTL		ctl = {.keysize = sizeof(char *),.entrysize = entrysize,
+	.hash = text_hash,.match = text_match,.hcxt = CurrentMemoryContext};
+
+	return hash_create(name, expected, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 }

@@ -3,23 +3,18 @@
  *	  Modules: finding the registration, loading a module, and questions about
  *	  its fields.
  *
- * Registrations are rows of crmio.module.  They are read by a scan, as the
- * server reads its catalogs: there are few of them, no SPI connection owns the
- * result, and no right to crmio's own tables is needed.  register.c writes them;
- * derive.c makes a module of one.
+ * Registrations are rows of crmio.module.  register.c writes them; derive.c makes
+ * a module of one.
  */
 #include "catalog/derive.h"
 
 #include "access/relation.h"
-#include "access/table.h"
-#include "access/tableam.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "executor/tuptable.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
+
+#include "catalog/own_table.h"
 
 /* Columns of crmio.module. */
 #define ATTNUM_MODULE			1
@@ -49,7 +44,7 @@ crmio_kind_name(FieldKind kind)
 /*
  * Copies a row of crmio.module out of the scan.
  */
-static Registration *
+static void *
 registration_of_slot(TupleTableSlot *slot)
 {
 	Registration *registration = palloc(sizeof(Registration));
@@ -82,25 +77,8 @@ compare_registrations(const ListCell *a, const ListCell *b)
 List *
 crmio_registrations(void)
 {
-	Oid			relid = get_relname_relid("module", get_namespace_oid(CRMIO_SCHEMA, false));
-	Relation	rel;
-	Snapshot	snapshot;
-	TableScanDesc scan;
-	TupleTableSlot *slot;
-	List	   *registrations = NIL;
+	List	   *registrations = crmio_own_table("module", registration_of_slot);
 
-	if (!OidIsValid(relid))
-		elog(ERROR, "table %s.module does not exist", CRMIO_SCHEMA);
-	rel = table_open(relid, AccessShareLock);
-	snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	scan = table_beginscan(rel, snapshot, 0, NULL);
-	slot = table_slot_create(rel, NULL);
-	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
-		registrations = lappend(registrations, registration_of_slot(slot));
-	ExecDropSingleTupleTableSlot(slot);
-	table_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, AccessShareLock);
 	list_sort(registrations, compare_registrations);
 	return registrations;
 }

@@ -266,6 +266,9 @@ crmio_tokens_key(const NameTokens *tokens)
 	return key;
 }
 
+/*
+ * Orders words by their bytes.
+ */
 static int
 compare_words(const void *a, const void *b)
 {
@@ -298,6 +301,9 @@ crmio_tokens_part(const NameTokens *tokens, int from, int to, NameTokens *part)
 		part->words[part->count++] = tokens->words[i];
 }
 
+/*
+ * Does the word begin with a digit?  Such words are numbers, or nearly.
+ */
 bool
 crmio_token_is_number(const char *word)
 {

@@ -9,15 +9,11 @@
  */
 #include "catalog/names.h"
 
-#include "access/table.h"
-#include "access/tableam.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "executor/tuptable.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/snapmgr.h"
+
+#include "catalog/own_table.h"
 
 /* Columns of crmio.field_alias. */
 #define ATTNUM_ALIAS_MODULE		1
@@ -29,8 +25,6 @@
 #define ATTNUM_WORD_ROLE		1
 #define ATTNUM_WORD_MEANING		2
 #define ATTNUM_WORD_WORDS		3
-
-typedef void *(*RowReader) (TupleTableSlot *slot);
 
 /*
  * A text[] as a List of char *.  No column of these tables is ever NULL.
@@ -65,6 +59,9 @@ text_of(TupleTableSlot *slot, int attnum)
 	return TextDatumGetCString(slot_getattr(slot, attnum, &isnull));
 }
 
+/*
+ * Copies a row of crmio.field_alias out of the scan.
+ */
 static void *
 alias_of_slot(TupleTableSlot *slot)
 {
@@ -77,6 +74,9 @@ alias_of_slot(TupleTableSlot *slot)
 	return row;
 }
 
+/*
+ * Copies a row of crmio.name_word out of the scan.
+ */
 static void *
 word_of_slot(TupleTableSlot *slot)
 {
@@ -86,34 +86,6 @@ word_of_slot(TupleTableSlot *slot)
 	row->meaning = text_of(slot, ATTNUM_WORD_MEANING);
 	row->words = strings_of(slot, ATTNUM_WORD_WORDS);
 	return row;
-}
-
-/*
- * All rows of one of the two tables, in no order that may be relied on.
- */
-static List *
-read_table(const char *name, RowReader read)
-{
-	Oid			relid = get_relname_relid(name, get_namespace_oid(CRMIO_SCHEMA, false));
-	Relation	rel;
-	Snapshot	snapshot;
-	TableScanDesc scan;
-	TupleTableSlot *slot;
-	List	   *rows = NIL;
-
-	if (!OidIsValid(relid))
-		elog(ERROR, "table %s.%s does not exist", CRMIO_SCHEMA, name);
-	rel = table_open(relid, AccessShareLock);
-	snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	scan = table_beginscan(rel, snapshot, 0, NULL);
-	slot = table_slot_create(rel, NULL);
-	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
-		rows = lappend(rows, read(slot));
-	ExecDropSingleTupleTableSlot(slot);
-	table_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, AccessShareLock);
-	return rows;
 }
 
 /*
@@ -148,7 +120,7 @@ compare_words(const ListCell *a, const ListCell *b)
 List *
 crmio_name_words(void)
 {
-	List	   *rows = read_table("name_word", word_of_slot);
+	List	   *rows = crmio_own_table("name_word", word_of_slot);
 
 	list_sort(rows, compare_words);
 	return rows;
@@ -212,7 +184,7 @@ List *
 crmio_field_aliases(const Module *module, List *words)
 {
 	const char *entity = crmio_module_entity(module, words);
-	List	   *rows = read_table("field_alias", alias_of_slot);
+	List	   *rows = crmio_own_table("field_alias", alias_of_slot);
 	ListCell   *lc;
 
 	foreach(lc, rows)

@@ -330,6 +330,9 @@ receive_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
 {
 }
 
+/*
+ * Likewise, at the end.
+ */
 static void
 receive_nothing(DestReceiver *self)
 {

@@ -169,17 +169,13 @@ crmio_job_start(const JobStart *start)
 }
 
 /*
- * crmio_job_update
- *		Brings the job's row up to date; a state other than "running" ends it.  Whoever
- *		ends a job calls crmio_job_ended too.
+ * crmio_job_counts
+ *		Fills in JOB_COUNT_VALUES values: id, state and counts, in the order that they
+ *		have in crm_progress.
  */
 void
-crmio_job_update(int64 job_id, const char *state, const JobCounts *counts)
+crmio_job_counts(Datum *values, int64 job_id, const char *state, const JobCounts *counts)
 {
-	Oid			types[9] = {INT8OID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
-	INT8OID, INT8OID};
-	Datum		values[9];
-
 	values[0] = Int64GetDatum(job_id);
 	values[1] = CStringGetTextDatum(state);
 	values[2] = Int64GetDatum(counts->rows_read);
@@ -189,11 +185,26 @@ crmio_job_update(int64 job_id, const char *state, const JobCounts *counts)
 	values[6] = Int64GetDatum(counts->skipped);
 	values[7] = Int64GetDatum(counts->errored);
 	values[8] = Int64GetDatum(counts->warnings);
+}
+
+/*
+ * crmio_job_update
+ *		Brings the job's row up to date; a state other than "running" ends it.  Whoever
+ *		ends a job calls crmio_job_ended too.
+ */
+void
+crmio_job_update(int64 job_id, const char *state, const JobCounts *counts)
+{
+	Oid			types[JOB_COUNT_VALUES] = {INT8OID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID,
+	INT8OID, INT8OID, INT8OID};
+	Datum		values[JOB_COUNT_VALUES];
+
+	crmio_job_counts(values, job_id, state, counts);
 	crmio_history_run("UPDATE " CRMIO_SCHEMA ".job SET state = $2, rows_read = $3, created = $4,"
 				 " updated = $5, unchanged = $6, skipped = $7, errored = $8, warnings = $9,"
 				 " ended_at = CASE WHEN $2 <> 'running' THEN pg_catalog.clock_timestamp() END"
 				 " WHERE job_id = $1",
-				 9, types, values, NULL);
+				 JOB_COUNT_VALUES, types, values, NULL);
 }
 
 /*

@@ -28,6 +28,9 @@ typedef struct JobCounts
 	int64		warnings;		/* messages, not rows */
 } JobCounts;
 
+/* Id, state and counts of a job, as crm_progress begins. */
+#define JOB_COUNT_VALUES 9
+
 typedef struct JobMessage
 {
 	bool		warning;
@@ -115,6 +118,7 @@ typedef struct Job
 typedef struct JobLog JobLog;
 
 extern int64 crmio_job_start(const JobStart *start);
+extern void crmio_job_counts(Datum *values, int64 job_id, const char *state, const JobCounts *counts);
 extern void crmio_job_update(int64 job_id, const char *state, const JobCounts *counts);
 extern void crmio_job_read(int64 job_id, bool lock, JobInfo *info);
 extern void crmio_job_rolled_back(int64 job_id);

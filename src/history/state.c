@@ -361,15 +361,7 @@ progress_datum(TupleDesc desc, int64 job_id, const char *state, const JobCounts 
 	if (desc->natts != PROGRESS_COLUMNS)
 		elog(ERROR, "crm_progress has %d columns", desc->natts);
 	interval->time = elapsed;
-	values[0] = Int64GetDatum(job_id);
-	values[1] = CStringGetTextDatum(state);
-	values[2] = Int64GetDatum(counts->rows_read);
-	values[3] = Int64GetDatum(counts->created);
-	values[4] = Int64GetDatum(counts->updated);
-	values[5] = Int64GetDatum(counts->unchanged);
-	values[6] = Int64GetDatum(counts->skipped);
-	values[7] = Int64GetDatum(counts->errored);
-	values[8] = Int64GetDatum(counts->warnings);
+	crmio_job_counts(values, job_id, state, counts);
 	values[9] = percent;
 	values[10] = IntervalPGetDatum(interval);
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));

@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "port/pg_bitutils.h"
 #include "utils/varlena.h"
 
@@ -67,30 +66,9 @@ static const char *const role_names[] = {
 
 StaticAssertDecl(lengthof(role_names) == WORD_ROLES, "role_names must follow WordRole");
 
-static uint32
-text_hash(const void *key, Size keysize)
-{
-	const char *text = *(const char *const *) key;
-
-	return DatumGetUInt32(hash_any((const unsigned char *) text, strlen(text)));
-}
-
-static int
-text_match(const void *key1, const void *key2, Size keysize)
-{
-	return strcmp(*(const char *const *) key1, *(const char *const *) key2);
-}
-
-static HTAB *
-text_table(const char *name)
-{
-	HASHCTL		ctl = {.keysize = sizeof(char *),.entrysize = sizeof(TextEntry),
-	.hash = text_hash,.match = text_match,.hcxt = CurrentMemoryContext};
-
-	return hash_create(name, NAMES_EXPECTED, &ctl,
-					   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
-}
-
+/*
+ * The value of a text; NULL if it is not there.
+ */
 static void *
 table_get(HTAB *table, const char *text)
 {
@@ -256,7 +234,7 @@ add_words(Dictionary *dictionary, List *rows)
 	ListCell   *word;
 
 	for (int role = 0; role < WORD_ROLES; role++)
-		dictionary->meanings[role] = text_table("crmio words");
+		dictionary->meanings[role] = crmio_text_table("crmio words", NAMES_EXPECTED, sizeof(TextEntry));
 	foreach(lc, rows)
 	{
 		NameWords  *row = lfirst(lc);
@@ -464,9 +442,9 @@ crmio_dictionary_create(const Module *module)
 	ListCell   *lc;
 
 	dictionary->module = module;
-	dictionary->by_key = text_table("crmio names");
-	dictionary->by_set = text_table("crmio names as sets");
-	dictionary->by_word = text_table("crmio words of names");
+	dictionary->by_key = crmio_text_table("crmio names", NAMES_EXPECTED, sizeof(TextEntry));
+	dictionary->by_set = crmio_text_table("crmio names as sets", NAMES_EXPECTED, sizeof(TextEntry));
+	dictionary->by_word = crmio_text_table("crmio words of names", NAMES_EXPECTED, sizeof(TextEntry));
 	add_words(dictionary, words);
 	dictionary->entity = crmio_module_entity(module, words);
 	foreach(lc, module->fields)

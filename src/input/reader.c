@@ -5,7 +5,6 @@
  */
 #include "input/reader.h"
 
-#include "common/hashfn.h"
 #include "input/encoding.h"
 #include "input/formats.h"
 #include "utils/hsearch.h"
@@ -62,20 +61,6 @@ typedef struct NameEntry
 	int			last_number;	/* of the repetitions of this name */
 } NameEntry;
 
-static uint32
-name_hash(const void *key, Size keysize)
-{
-	const char *name = *(const char *const *) key;
-
-	return DatumGetUInt32(hash_any((const unsigned char *) name, strlen(name)));
-}
-
-static int
-name_match(const void *key1, const void *key2, Size keysize)
-{
-	return strcmp(*(const char *const *) key1, *(const char *const *) key2);
-}
-
 /*
  * Gives the columns their names from raw_header: trimmed; `column N` if empty;
  * `Name (2)`, `Name (3)` if repeated.  A name that the file itself gives to
@@ -84,19 +69,11 @@ name_match(const void *key1, const void *key2, Size keysize)
 void
 crmio_reader_name_columns(Reader *reader)
 {
-	HASHCTL		ctl;
 	HTAB	   *names;
 	bool		found;
 	bool	   *settled = palloc0(reader->ncolumns * sizeof(bool));
 
-	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = sizeof(char *);
-	ctl.entrysize = sizeof(NameEntry);
-	ctl.hash = name_hash;
-	ctl.match = name_match;
-	ctl.hcxt = CurrentMemoryContext;
-	names = hash_create("crmio column names", reader->ncolumns, &ctl,
-						HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+	names = crmio_text_table("crmio column names", reader->ncolumns, sizeof(NameEntry));
 
 	reader->column_names = palloc0(reader->ncolumns * sizeof(char *));
 	for (int i = 0; i < reader->ncolumns; i++)

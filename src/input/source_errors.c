@@ -226,6 +226,9 @@ errors_read(Source *source, char *buffer, size_t length)
 	return 0;
 }
 
+/*
+ * There is nothing to begin anew: this source has rows, not bytes.
+ */
 static void
 errors_source_rewind(Source *source)
 {

@@ -7,9 +7,6 @@
 
 #include "crmio.h"
 
-/* mail.c */
-extern void crmio_mail_init(void);
-
 /* notice.c */
 extern int	crmio_notice_write(int64 job_id);
 

@@ -1,18 +1,8 @@
 -- rows that the database refuses, the error file, warnings, limits, dry runs, preview
-SET client_min_messages = warning;
-SET timezone = UTC;
-SET datestyle = ISO;
-DROP EXTENSION IF EXISTS crmio CASCADE;
-DROP SCHEMA IF EXISTS crm CASCADE;
-CREATE EXTENSION crmio;
-SELECT crm_create_standard_modules();
-CREATE FUNCTION run(content text, mapping jsonb, policy text DEFAULT 'skip',
-	OUT state text, OUT read bigint, OUT created bigint, OUT updated bigint, OUT unchanged bigint,
-	OUT skipped bigint, OUT errored bigint, OUT warnings bigint)
-LANGUAGE sql AS $$
-	SELECT state, rows_read, created, updated, unchanged, skipped, errored, warnings
-	FROM crm_import(crm_upload('test.csv', convert_to(content, 'UTF8')), mapping, policy)
-$$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set ECHO none
+\i :abs_srcdir/import.psql
+\set ECHO all
 CREATE FUNCTION last_job() RETURNS bigint LANGUAGE sql AS 'SELECT max(job_id) FROM crmio.job';
 
 -- constraints, triggers and suppressed rows: the others go in
@@ -103,12 +93,12 @@ SELECT count(*) FROM crm.people WHERE email LIKE 'n%@x.com';
 
 -- the job's rows are the owner's only, and its counts add up
 SELECT count(*) AS jobs, bool_and(rows_read = created + updated + unchanged + skipped + errored) AS add_up FROM crmio.job;
-CREATE ROLE crmio_other;
-SET ROLE crmio_other;
+CREATE ROLE regress_crmio_other;
+SET ROLE regress_crmio_other;
 SELECT * FROM crm_errors(1);
 SELECT * FROM crmio.job;
 RESET ROLE;
-DROP ROLE crmio_other;
+DROP ROLE regress_crmio_other;
 DROP TABLE item CASCADE;
 DROP FUNCTION check_item();
 

@@ -1,18 +1,8 @@
 -- policies, merge modes, lifecycle and in-file duplicates
-SET client_min_messages = warning;
-SET timezone = UTC;
-SET datestyle = ISO;
-DROP EXTENSION IF EXISTS crmio CASCADE;
-DROP SCHEMA IF EXISTS crm CASCADE;
-CREATE EXTENSION crmio;
-SELECT crm_create_standard_modules();
-CREATE FUNCTION run(content text, mapping jsonb, policy text DEFAULT 'skip',
-	OUT state text, OUT read bigint, OUT created bigint, OUT updated bigint, OUT unchanged bigint,
-	OUT skipped bigint, OUT errored bigint, OUT warnings bigint)
-LANGUAGE sql AS $$
-	SELECT state, rows_read, created, updated, unchanged, skipped, errored, warnings
-	FROM crm_import(crm_upload('test.csv', convert_to(content, 'UTF8')), mapping, policy)
-$$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set ECHO none
+\i :abs_srcdir/import.psql
+\set ECHO all
 
 -- skip: the default; the second row matches what the first one made
 SELECT * FROM run(E'Email,First Name,Job Title\nann@x.com,Ann,\nbob@x.com,Bob,Boss\nANN@X.COM,Anna,Chief\n,Nobody,\n,Nobody,\n', '{"module": "leads"}');

@@ -1,18 +1,8 @@
 -- references: by domain, then name; auto_create; unresolved and ambiguous ones
-SET client_min_messages = warning;
-SET timezone = UTC;
-SET datestyle = ISO;
-DROP EXTENSION IF EXISTS crmio CASCADE;
-DROP SCHEMA IF EXISTS crm CASCADE;
-CREATE EXTENSION crmio;
-SELECT crm_create_standard_modules();
-CREATE FUNCTION run(content text, mapping jsonb, policy text DEFAULT 'skip',
-	OUT state text, OUT read bigint, OUT created bigint, OUT updated bigint, OUT unchanged bigint,
-	OUT skipped bigint, OUT errored bigint, OUT warnings bigint)
-LANGUAGE sql AS $$
-	SELECT state, rows_read, created, updated, unchanged, skipped, errored, warnings
-	FROM crm_import(crm_upload('test.csv', convert_to(content, 'UTF8')), mapping, policy)
-$$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set ECHO none
+\i :abs_srcdir/import.psql
+\set ECHO all
 CREATE VIEW problems AS
 	SELECT row_number, column_name, field, value, code, reason FROM crm_errors((SELECT max(job_id) FROM crmio.job))
 	UNION ALL

@@ -56,42 +56,42 @@ SELECT crm_drop_mapping('hubspot_contacts');
 SELECT name FROM crm_mappings WHERE owner IS NOT NULL ORDER BY 1;
 
 -- other roles
-CREATE ROLE crmio_team;
-CREATE ROLE crmio_team2;
-CREATE ROLE crmio_ann IN ROLE crmio_team, crmio_team2;
-CREATE ROLE crmio_bob;
-SET ROLE crmio_team;
+CREATE ROLE regress_crmio_team;
+CREATE ROLE regress_crmio_team2;
+CREATE ROLE regress_crmio_ann IN ROLE regress_crmio_team, regress_crmio_team2;
+CREATE ROLE regress_crmio_bob;
+SET ROLE regress_crmio_team;
 SELECT crm_save_mapping('shared', '{"module": "leads", "decimal": ","}');
-SET ROLE crmio_ann;
+SET ROLE regress_crmio_ann;
 SELECT crm_save_mapping('own', '{"module": "leads"}');
 SELECT name, owner, mapping FROM crm_mappings WHERE owner IS NOT NULL ORDER BY 1;
 SELECT crm_save_mapping('shared2', '{"use": "shared", "date_order": "dmy"}');
-SET ROLE crmio_bob;
+SET ROLE regress_crmio_bob;
 SELECT name, owner FROM crm_mappings ORDER BY 1;
 SELECT crm_save_mapping('own', '{"use": "shared"}');
 SELECT crm_drop_mapping('own');
 SELECT crm_save_mapping('own', '{"module": "accounts"}');
 SELECT * FROM crmio.saved_mapping;
 SELECT * FROM crmio.preset;
-INSERT INTO crmio.saved_mapping VALUES ('x', 'crmio_ann', '{}');
+INSERT INTO crmio.saved_mapping VALUES ('x', 'regress_crmio_ann', '{}');
 -- two of one name: one's own is meant, else none
-SET ROLE crmio_team2;
+SET ROLE regress_crmio_team2;
 SELECT crm_save_mapping('shared', '{"module": "accounts"}');
-SET ROLE crmio_ann;
+SET ROLE regress_crmio_ann;
 SELECT crm_drop_mapping('shared');
 SELECT crm_save_mapping('shared', '{"module": "tickets"}');
 SELECT crm_drop_mapping('shared');
-SET ROLE crmio_team;
+SET ROLE regress_crmio_team;
 SELECT crm_drop_mapping('shared');
-SET ROLE crmio_ann;
+SET ROLE regress_crmio_ann;
 SELECT crm_drop_mapping('shared');
 SELECT name, owner FROM crm_mappings WHERE owner IS NOT NULL ORDER BY 1, 2;
 RESET ROLE;
-SELECT name, owner FROM crm_mappings WHERE owner LIKE 'crmio%' ORDER BY 1, 2;
+SELECT name, owner FROM crm_mappings WHERE owner LIKE 'regress_crmio%' ORDER BY 1, 2;
 BEGIN READ ONLY;
 SELECT crm_save_mapping('x', '{}');
 ROLLBACK;
-DROP ROLE crmio_ann, crmio_bob, crmio_team, crmio_team2;
+DROP ROLE regress_crmio_ann, regress_crmio_bob, regress_crmio_team, regress_crmio_team2;
 
 -- exports of the presets' systems
 TRUNCATE crm.people, crm.accounts CASCADE;
