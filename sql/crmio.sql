@@ -755,13 +755,14 @@ COMMENT ON FUNCTION @extschema@.crm_drop_mapping IS
 CREATE VIEW @extschema@.crm_mappings WITH (security_barrier) AS
 SELECT s.name, s.owner, s.mapping OPERATOR(pg_catalog.->>) 'module' AS module, s.mapping, s.saved_at
   FROM crmio.saved_mapping s
-  JOIN pg_catalog.pg_roles r ON r.rolname OPERATOR(pg_catalog.=) s.owner
- WHERE pg_catalog.pg_has_role(r.oid, 'USAGE')
+  LEFT JOIN pg_catalog.pg_roles r ON r.rolname OPERATOR(pg_catalog.=) s.owner
+ WHERE COALESCE(pg_catalog.pg_has_role(r.oid, 'USAGE'),
+	(SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname OPERATOR(pg_catalog.=) CURRENT_USER))
 UNION ALL
 SELECT p.name, NULL, p.mapping OPERATOR(pg_catalog.->>) 'module', p.mapping, NULL
   FROM crmio.preset p;
 COMMENT ON VIEW @extschema@.crm_mappings IS
-'Saved mappings of the current role and of roles that it is a member of, and presets, which have no owner';
+'Saved mappings of the current role and of roles that it is a member of, and presets, which have no owner. Superusers see also those of roles that are gone.';
 GRANT SELECT ON @extschema@.crm_mappings TO PUBLIC;
 
 --
