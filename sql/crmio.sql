@@ -572,7 +572,7 @@ INSERT INTO crmio.field_alias (module, field, aliases, weak) VALUES
 ('*company', 'lifecycle_stage', '{Lifecycle,Account Stage,Company Stage,Customer Stage}', '{Stage,Account Status}'),
 ('*company', 'description', '{About,About Us,Company Description}', '{}'),
 ('*company', 'owner', '{Account Owner,Company Owner,Account Manager,Accountinhaber}', '{}'),
-('*ticket', 'title', '{Subject,Ticket Name,Ticket Title,Ticket Subject,Case Subject,Summary,Betreff,Titel,Thema,Objet,Sujet,Titre,Asunto,Titulo,Assunto}', '{Issue,Headline}'),
+('*ticket', 'title', '{Subject,Short Description,Ticket Name,Ticket Title,Ticket Subject,Case Subject,Summary,Betreff,Titel,Thema,Objet,Sujet,Titre,Asunto,Titulo,Assunto}', '{Issue,Headline}'),
 ('*ticket', 'description', '{Body,Details,Message,Content,Ticket Description,Case Description,Nachricht,Inhalt,Mensaje,Mensagem}', '{Question,Problem}'),
 ('*ticket', 'status', '{Ticket Status,Case Status,State,Statut,Estado,Zustand}', '{}'),
 ('*ticket', 'priority', '{Ticket Priority,Case Priority,Urgency,Prioritat,Prioritaet,Dringlichkeit,Priorite,Prioridad,Prioridade}', '{Severity,Importance}'),
@@ -582,6 +582,7 @@ INSERT INTO crmio.field_alias (module, field, aliases, weak) VALUES
 INSERT INTO crmio.name_word (role, meaning, words) VALUES
 ('entity', 'person', '{person,people,contact,lead,customer,cust,client,user,member,subscriber,attendee,guest,buyer,applicant,candidate,donor,participant,prospect,recipient,registrant,visitor,invitee,delegate,respondent,volunteer,student,patient,purchaser,passenger,kontakt,kunde,interessent,teilnehmer,mitglied,personne,contacto,persona,cliente,contato,pessoa}'),
 ('entity', 'company', '{company,organization,organisation,account,firm,firma,unternehmen,entreprise,societe,compte,empresa,compania,organizacion,cuenta,organizacao,conta}'),
+('entity_too', 'company', '{customer,cust,client,kunde,cliente}'),
 ('entity', 'ticket', '{ticket,case,issue,incident,request}'),
 ('entity', 'deal', '{deal,opportunity,quote,geschaft,oportunidad,negocio}'),
 ('entity', 'activity', '{activity,task,meeting,appointment,event,call}'),
@@ -595,8 +596,8 @@ INSERT INTO crmio.name_word (role, meaning, words) VALUES
 ('type', 'home', '{home,house,private,privat,personal,residential,wohnung,domicile,prive,personnel,casa,particular,residencial,pessoal}'),
 ('phone_type', 'fax', '{fax}'),
 ('type', 'other', '{other,secondary,second,alternate,alternative,alt,additional,andere,sonstige,weitere,zweite,autre,secondaire,otro,otra,secundario,outro,outra,altro}'),
-('type', 'billing', '{billing,bill to,invoice,invoicing,rechnung,rechnungs,facturation,facturacion,faturamento,cobranca,fatturazione}'),
-('type', 'shipping', '{shipping,ship to,delivery,liefer,lieferung,lieferungs,versand,livraison,envio,entrega,spedizione}'),
+('type', 'billing', '{billing,bill,bill to,invoice,invoicing,rechnung,rechnungs,facturation,facturacion,faturamento,cobranca,fatturazione}'),
+('type', 'shipping', '{shipping,ship,ship to,delivery,liefer,lieferung,lieferungs,versand,livraison,envio,entrega,spedizione}'),
 ('type', 'mailing', '{mailing,mail,postal,post,correspondence}'),
 ('type', 'company', '{company,corporate,organization,organisation,headquarter,hq,firma,firmen,entreprise,empresa}'),
 ('part', 'street', '{street,street 1,addr 1,street road name,street line 1,street address,street address 1,street address line 1,address 1,address line 1,address line,line 1,strasse,strasse 1,str,strasse hausnummer,strasse nr,strasse und hausnummer,strasse und nr,rue,adresse 1,adresse ligne 1,calle,calle y numero,direccion 1,rua,logradouro,endereco 1,via,straat}'),
@@ -622,6 +623,7 @@ INSERT INTO crmio.name_word (role, meaning, words) VALUES
 ('not', 'a login or other handle', '{user name,username,login,screen name,handle,nickname}'),
 ('not', 'a title of the record itself', '{lead title}'),
 ('not', 'a place in the company', '{department,division,abteilung,departement,departamento}'),
+('not', 'a way of delivery', '{ship via,shipping via,delivery via}'),
 ('not', 'a count', '{number of,no of,count of}'),
 ('not', 'a place on the map', '{latitude,longitude,lat,lng,lon,geocode,coordinates}'),
 ('kind', 'date', '{date,day,datum,fecha,data,am,on}'),
@@ -753,13 +755,14 @@ COMMENT ON FUNCTION @extschema@.crm_drop_mapping IS
 CREATE VIEW @extschema@.crm_mappings WITH (security_barrier) AS
 SELECT s.name, s.owner, s.mapping OPERATOR(pg_catalog.->>) 'module' AS module, s.mapping, s.saved_at
   FROM crmio.saved_mapping s
-  JOIN pg_catalog.pg_roles r ON r.rolname OPERATOR(pg_catalog.=) s.owner
- WHERE pg_catalog.pg_has_role(r.oid, 'USAGE')
+  LEFT JOIN pg_catalog.pg_roles r ON r.rolname OPERATOR(pg_catalog.=) s.owner
+ WHERE COALESCE(pg_catalog.pg_has_role(r.oid, 'USAGE'),
+	(SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname OPERATOR(pg_catalog.=) CURRENT_USER))
 UNION ALL
 SELECT p.name, NULL, p.mapping OPERATOR(pg_catalog.->>) 'module', p.mapping, NULL
   FROM crmio.preset p;
 COMMENT ON VIEW @extschema@.crm_mappings IS
-'Saved mappings of the current role and of roles that it is a member of, and presets, which have no owner';
+'Saved mappings of the current role and of roles that it is a member of, and presets, which have no owner. Superusers see also those of roles that are gone.';
 GRANT SELECT ON @extschema@.crm_mappings TO PUBLIC;
 
 --

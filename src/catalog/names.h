@@ -35,6 +35,7 @@ typedef struct FieldAliases
  * A row of crmio.name_word.  Roles:
  *
  *	entity		what a record is: "organization" is a company
+ *	entity_too	what else it may be: a customer is a person, or a company
  *	type		which of several values a name means: "cell" is the type mobile
  *	phone_type	likewise, of phones only
  *	part		part of an address: "zip" is the part postal_code

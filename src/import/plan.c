@@ -419,9 +419,12 @@ crmio_plan_create(MemoryContext context, Mapping *mapping, Module *module,
 				 errmsg("no column of the file is mapped"),
 				 mapping->columns_given ?
 				 errdetail("\"columns\" of the mapping maps nothing that is in the file; columns that it does not list are skipped.") :
-				 errdetail("No column has the name, label or alias of a field of module \"%s\".",
+				 errdetail("No column is surely or probably a field of module \"%s\".",
 						   module->name),
+				 mapping->columns_given ?
 				 errhint("SELECT * FROM crm_columns(file) shows the columns, SELECT * FROM crm_fields('%s') the fields.",
+						 module->name) :
+				 errhint("SELECT * FROM crm_suggest_mapping(file, '%s') says why; give \"columns\" in the mapping.",
 						 module->name)));
 	check_required(plan);
 	MemoryContextSwitchTo(old);

@@ -9,6 +9,7 @@
  *	  suggest_dictionary.c	all names by which the fields of a module go
  *	  suggest_names.c		what a column's name may mean
  *	  suggest_parts.c		names put together of a type and a field, or parts of an address
+ *	  suggest_runs.c		names whose words run together
  *	  suggest_values.c		samples, and what they say
  *	  suggest_assign.c		who gets which field
  *	  suggest.c				crm_suggest_mapping, crm_mapping, the default mapping of an import
@@ -69,6 +70,7 @@ typedef struct NameEntry
 typedef enum WordRole
 {
 	WORD_ENTITY,
+	WORD_ENTITY_TOO,
 	WORD_TYPE,
 	WORD_PHONE_TYPE,
 	WORD_PART,
@@ -104,7 +106,9 @@ typedef struct Dictionary
 	HTAB	   *by_key;			/* words joined -> NameEntry list */
 	HTAB	   *by_set;			/* words in alphabetical order -> NameEntry
 								 * list */
-	HTAB	   *by_word;		/* all words that stand in some name */
+	HTAB	   *by_word;		/* all words that stand in some name, and names
+								 * as one; the value of the former is not
+								 * NULL */
 	bool		plain_words_sorted;
 	List	   *plain_words[MAX_PLAIN_WORD + 1];	/* of those that may be
 													 * misspelled, by length */
@@ -174,6 +178,7 @@ extern Dictionary *crmio_dictionary_create(const Module *module);
 extern NameEntry *crmio_dictionary_find(const Dictionary *dictionary, const char *key);
 extern NameEntry *crmio_dictionary_find_set(const Dictionary *dictionary, const char *set);
 extern bool crmio_dictionary_has_word(const Dictionary *dictionary, const char *word);
+extern bool crmio_dictionary_has_single(const Dictionary *dictionary, const char *word);
 extern List *crmio_dictionary_correct(Dictionary *dictionary, const char *word, bool boldly);
 extern const char *crmio_word_meaning(const Dictionary *dictionary, WordRole role, const char *word);
 extern NameTarget *crmio_dictionary_target(Dictionary *dictionary, const char *path);

@@ -47,6 +47,7 @@ typedef struct PlainWord
 
 static const char *const role_names[] = {
 	[WORD_ENTITY] = "entity",
+	[WORD_ENTITY_TOO] = "entity_too",
 	[WORD_TYPE] = "type",
 	[WORD_PHONE_TYPE] = "phone_type",
 	[WORD_PART] = "part",
@@ -176,7 +177,7 @@ add_known_words(Dictionary *dictionary, const NameTokens *words)
 {
 	(void) table_put(dictionary->by_word, crmio_tokens_key(words));
 	for (int i = 0; i < words->count; i++)
-		(void) table_put(dictionary->by_word, words->words[i]);
+		*table_put(dictionary->by_word, words->words[i]) = words->words[i];
 }
 
 /*
@@ -489,6 +490,15 @@ bool
 crmio_dictionary_has_word(const Dictionary *dictionary, const char *word)
 {
 	return hash_search(dictionary->by_word, &word, HASH_FIND, NULL) != NULL;
+}
+
+/*
+ * Is it a word of some name by itself, and not several joined?
+ */
+bool
+crmio_dictionary_has_single(const Dictionary *dictionary, const char *word)
+{
+	return table_get(dictionary->by_word, word) != NULL;
 }
 
 /*

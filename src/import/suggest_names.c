@@ -4,8 +4,8 @@
  *
  *	  as it stands -> (is it none of the fields?) -> as parts of an address -> without
  *	  words that add nothing -> without a number -> without the word for the record
- *	  ("Person - ") -> in another order -> with a spelling corrected -> with unknown
- *	  words in front ("Student Email")
+ *	  ("Person - ") -> in another order -> all that with words that run together taken
+ *	  apart -> with a spelling corrected -> with unknown words in front ("Student Email")
  *
  * The first step that finds something ends the search.  After the first ones, a name with
  * a word in it that makes it something else ("Email Opt Out", "Owner ID") is out.
@@ -110,6 +110,9 @@ look_up(Search *search, const NameTokens *words)
 		return false;
 	key = crmio_tokens_key(words);
 	add_entries(search, crmio_dictionary_find(search->dictionary, key), key);
+	/* "Ship Via" sounds put together (an Italian street is a via), but means a carrier */
+	if (crmio_word_meaning(search->dictionary, WORD_NOT, key) != NULL)
+		return search->found != NIL;
 	if (search->found == NIL)
 		crmio_search_composed(search, key);
 	if (search->found == NIL)
@@ -190,14 +193,17 @@ drop_number(const Dictionary *dictionary, const NameTokens *words, NameTokens *r
 }
 
 /*
- * Does a word stand for the module's own records?
+ * Does a word stand for the module's own records?  A customer is a person or a company.
  */
 static bool
 is_own_entity(const Dictionary *dictionary, const char *word)
 {
 	const char *entity = crmio_word_meaning(dictionary, WORD_ENTITY, word);
+	const char *too = crmio_word_meaning(dictionary, WORD_ENTITY_TOO, word);
 
-	return entity != NULL && dictionary->entity != NULL && strcmp(entity, dictionary->entity) == 0;
+	return dictionary->entity != NULL &&
+		((entity != NULL && strcmp(entity, dictionary->entity) == 0) ||
+		 (too != NULL && strcmp(too, dictionary->entity) == 0));
 }
 
 /*
@@ -536,17 +542,21 @@ reason_of_fields(const Dictionary *dictionary, const NameTokens *words)
 }
 
 /*
- * Is the name about a record of another kind?  "Deal - Title" is nothing of a person.
+ * Is the name about a record of another kind?  "Deal - Title" is nothing of a person,
+ * and a company's "Primary Contact Phone" is a person's.
  */
 static char *
 reason_of_entity(const Dictionary *dictionary, const NameTokens *words)
 {
-	const char *entity = words->count > 1 ?
-		crmio_word_meaning(dictionary, WORD_ENTITY, words->words[0]) : NULL;
+	const char *entity;
+	int			first = 0;
 
-	if (entity == NULL || (dictionary->entity != NULL && strcmp(entity, dictionary->entity) == 0))
-		return NULL;
-	return psprintf("about another record (%s)", entity);
+	while (first < words->count - 1 && (is_own_entity(dictionary, words->words[first]) ||
+										crmio_is_filler(dictionary, words->words[first])))
+		first++;
+	entity = first < words->count - 1 ?
+		crmio_word_meaning(dictionary, WORD_ENTITY, words->words[first]) : NULL;
+	return entity ? psprintf("about another record (%s)", entity) : NULL;
 }
 
 /*
@@ -577,27 +587,72 @@ strip_marks(const char *name, bool repeated, NameTokens *words)
 }
 
 /*
+ * The words with blanks between them, for people.
+ */
+static char *
+joined_words(const NameTokens *words)
+{
+	List	   *list = NIL;
+
+	for (int i = 0; i < words->count; i++)
+		list = lappend(list, words->words[i]);
+	return crmio_join(list, " ");
+}
+
+/*
+ * The first steps, for names that are known in some form; they come before the words
+ * that speak against a field.
+ */
+static bool
+look_up_known(Search *search, const NameTokens *words)
+{
+	return look_up_after_entity(search, words) || look_up_synonyms(search, words) ||
+		look_up_kind(search, words);
+}
+
+/*
+ * The steps by which a name of known words is found.
+ */
+static bool
+look_up_meaning(Search *search, const NameTokens *words, Confidence limit)
+{
+	search->limit = limit;
+	search->penalty = 0;
+	return crmio_search_part_words(search, words) || look_up_reduced(search, words) ||
+		look_up_reordered(search, words);
+}
+
+/*
  * Looks a name up, step by step; what is found first is it.
  */
 static void
 look_up_stepwise(Search *search, const char *name, const NameTokens *words)
 {
 	const Dictionary *dictionary = search->dictionary;
+	NameTokens	split;
+	bool		runs;
 	char	   *ambiguous;
 
 	look_up_path(search, name);
 	if (search->found != NIL || look_up(search, words))
 		return;
 	ambiguous = search->why_not;
-	if (look_up_after_entity(search, words) || look_up_synonyms(search, words) ||
-		look_up_kind(search, words))
+	if (look_up_known(search, words))
 		return;
-	search->limit = CONFIDENCE_HIGH;
-	search->penalty = 0;
-	search->why_not = reason_against(dictionary, words);
-	if (search->why_not != NULL || crmio_search_part_words(search, words) ||
-		look_up_reduced(search, words) || look_up_reordered(search, words))
+	runs = crmio_split_runs(dictionary, words, &split);
+	search->why_not = reason_against(dictionary, runs ? &split : words);
+	if (search->why_not != NULL || look_up_meaning(search, words, CONFIDENCE_HIGH))
 		return;
+	if (runs)
+	{
+		/* where the words end is a guess */
+		if (look_up_known(search, &split) || look_up_meaning(search, &split, CONFIDENCE_MEDIUM))
+		{
+			say_why(search, psprintf("read as \"%s\"", joined_words(&split)));
+			return;
+		}
+		words = &split;
+	}
 	if (search->why_not == NULL)
 		search->why_not = reason_of_entity(dictionary, words);
 	if (search->why_not != NULL || look_up_corrected(search, words, false) ||

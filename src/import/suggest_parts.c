@@ -154,12 +154,15 @@ add_part(Search *search, const char *type, const char *key, bool with_noun)
 static char *
 without(const char *key, const MeaningfulWord *word, bool at_end)
 {
-	int			length = strlen(key);
+	int			length;
 
+	if (!at_end)
+		return strncmp(key, word->key, word->length) == 0 ? pstrdup(key + word->length) : NULL;
+	length = strlen(key);
 	if (length < word->length ||
-		strncmp(at_end ? key + length - word->length : key, word->key, word->length) != 0)
+		memcmp(key + length - word->length, word->key, word->length) != 0)
 		return NULL;
-	return at_end ? pnstrdup(key, length - word->length) : pstrdup(key + word->length);
+	return pnstrdup(key, length - word->length);
 }
 
 /*

@@ -1,7 +1,8 @@
 /*
  * suggest_search.h
  *	  Inside the search for what a column's name means: suggest_names.c takes the steps,
- *	  suggest_parts.c knows names that are put together.
+ *	  suggest_parts.c knows names that are put together, suggest_runs.c those whose words
+ *	  run together.
  */
 #ifndef CRMIO_SUGGEST_SEARCH_H
 #define CRMIO_SUGGEST_SEARCH_H
@@ -37,5 +38,8 @@ extern void crmio_search_composed(Search *search, const char *key);
 extern void crmio_search_type_alone(Search *search, const char *key);
 extern bool crmio_search_part_words(Search *search, const NameTokens *words);
 extern bool crmio_is_filler(const Dictionary *dictionary, const char *word);
+
+/* suggest_runs.c */
+extern bool crmio_split_runs(const Dictionary *dictionary, const NameTokens *words, NameTokens *split);
 
 #endif							/* CRMIO_SUGGEST_SEARCH_H */

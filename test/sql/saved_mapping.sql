@@ -124,6 +124,15 @@ SELECT * FROM try('{"use": "salesforce_leads"}', E'Name,Company,Company / Accoun
 SELECT first_name, last_name, company FROM crm.people WHERE email = 'bee@x.com';
 -- every preset could be saved: its fields exist
 SELECT name, crm_save_mapping('my ' || name, mapping) IS NOT NULL AS saved FROM crm_mappings WHERE owner IS NULL ORDER BY 1;
+-- what a role that is gone left behind, a superuser sees and drops
+CREATE ROLE regress_crmio_leaver;
+SET ROLE regress_crmio_leaver;
+SELECT crm_save_mapping('left behind', '{"module": "leads"}');
+RESET ROLE;
+DROP ROLE regress_crmio_leaver;
+SELECT name, owner FROM crm_mappings WHERE name = 'left behind';
+SELECT crm_drop_mapping('left behind');
+SELECT name, owner FROM crm_mappings WHERE name = 'left behind';
 
 DROP TABLE export;
 DROP FUNCTION try;
