@@ -534,15 +534,15 @@ def test_long_reason(admin):
     use(admin, f"smtp://127.0.0.1:{inbox.port}")
     admin.execute(
         """
-        CREATE FUNCTION crm.verbose() RETURNS trigger LANGUAGE plpgsql AS
+        CREATE FUNCTION crm.talk() RETURNS trigger LANGUAGE plpgsql AS
         $$BEGIN RAISE EXCEPTION '%', repeat('\u00fc', 2000000) USING ERRCODE = '53100'; END$$"""
     )
-    admin.execute("CREATE TRIGGER verbose BEFORE INSERT ON crm.people EXECUTE FUNCTION crm.verbose()")
+    admin.execute("CREATE TRIGGER talk BEFORE INSERT ON crm.people EXECUTE FUNCTION crm.talk()")
     mapping = Jsonb({**LEADS, "notify": "ann@example.com"})
-    file = upload(admin, FILE.replace("ann@", "verbose@"))
+    file = upload(admin, FILE.replace("ann@", "talk@"))
     job = admin.execute("SELECT crm_import_start(%s, %s)", [file, mapping]).fetchone()[0]
     wait_until(lambda: inbox.mails)
-    admin.execute("DROP TRIGGER verbose ON crm.people")
+    admin.execute("DROP TRIGGER talk ON crm.people")
     text = inbox.mails[0][2].get_body(("plain",)).get_content()
     ok("Reason: \u00fc" in text and "\u00fc...\n" in text.replace("\r", ""), "the reason is there, clipped")
     ok(len(text) < 3000 and f"SELECT crm_resume({job});" in text, "and so is the rest", text[-300:])
