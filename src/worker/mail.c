@@ -216,8 +216,8 @@ soon(void)
 
 /*
  * linger
- *		Waits for the next attempts, and makes them.  Returns false if no mail can be
- *		sent by the settings any more.
+ *		Waits for the next attempt.  True when a mail is due that nobody sends; false if
+ *		none is due soon.
  */
 static bool
 linger(void)
@@ -231,16 +231,21 @@ linger(void)
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		if (crmio_outbox_wait() == 0 && !send_all())
-			return false;
+		if (crmio_outbox_wait() == 0 && try_lock(MAIL_LOCK_SEND))
+		{
+			release_lock(MAIL_LOCK_SEND);
+			return true;
+		}
 	}
-	return true;
+	return false;
 }
 
 /*
  * crmio_mail_main
  *		The background worker: sends what is due, stays for what is due soon.  Who finds
  *		another one staying leaves, so that one looks again after it has ceased to stay.
+ *		The next attempt is made by a new worker, if one can be had: this one does not know
+ *		what ALTER DATABASE has set since it connected.
  */
 void
 crmio_mail_main(Datum arg)
@@ -255,6 +260,8 @@ crmio_mail_main(Datum arg)
 		{"transaction_timeout", "0"},	/* from PostgreSQL 17 on */
 	};
 
+	const WorkerStart successor = {.function = "crmio_mail_main",.title = "crmio mail"};
+
 	(void) crmio_worker_connect();
 	for (int i = 0; i < lengthof(settings); i++)
 	{
@@ -266,13 +273,13 @@ crmio_mail_main(Datum arg)
 		return;
 	do
 	{
-		bool		can_send;
+		bool		due;
 
 		if (!try_lock(MAIL_LOCK_LINGER))
 			return;
-		can_send = linger();
+		due = linger();
 		release_lock(MAIL_LOCK_LINGER);
-		if (!can_send)
+		if (due && (crmio_worker_launch(&successor) || !send_all()))
 			return;
 	} while (soon() >= 0);
 }

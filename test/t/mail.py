@@ -185,12 +185,13 @@ def test_server_down(admin):
         same((state, attempts), ("waiting", 1), f"the mail to {recipient} waits")
         ok("can't be used" in (error or ""), "and says why", error)
         ok(str(port) not in (error or ""), "but not where the server is")
-    inbox = Inbox(port)
+    inbox = Inbox()
+    use(admin, f"smtp://127.0.0.1:{inbox.port}")
     wait_until(lambda: all_in(admin, job, "sent"))
     same(
         [row[1:] for row in outbox(admin, job)],
         [("sent", 2, None)] * 2,
-        "the worker tried again by itself",
+        "the worker tried again by itself, by the settings of then",
     )
     admin.execute("SELECT crm_send_mail()")
     import_leads(admin, "cleo@example.com")
@@ -659,9 +660,9 @@ def main():
         test_open_transaction(admin)
         test_slow_answer(admin)
         test_long_reason(admin)
-        test_cleanup(admin)
         test_roles(admin)
         test_dump(admin)
+        test_cleanup(admin)
         test_settings(admin)
     finally:
         shutil.rmtree(folder)
