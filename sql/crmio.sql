@@ -391,12 +391,12 @@ COMMENT ON FUNCTION @extschema@.crm_retry_errors IS
 CREATE FUNCTION @extschema@.crm_cleanup(
 	older_than pg_catalog.interval DEFAULT '30 days',
 	OUT jobs pg_catalog.int8, OUT undo_rows pg_catalog.int8, OUT messages pg_catalog.int8,
-	OUT error_rows pg_catalog.int8, OUT uploads pg_catalog.int8)
+	OUT error_rows pg_catalog.int8, OUT uploads pg_catalog.int8, OUT mails pg_catalog.int8)
 RETURNS pg_catalog.record
 AS 'MODULE_PATHNAME', 'crm_cleanup'
 LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION @extschema@.crm_cleanup IS
-'Removes what old jobs have left but their row in the history: what a rollback needs, errors, warnings and error rows; and uploads that no import has used. older_than: for jobs that ended, and uploads made, longer ago. The caller''s own, and those of roles that the caller is a member of. Returns how many jobs, and how many rows of what a rollback needs, of messages, of error rows and of uploads. Errors: a negative interval.';
+'Removes what old jobs have left but their row in the history: what a rollback needs, errors, warnings, error rows, and mails that were sent or given up; and uploads that no import has used. older_than: for jobs that ended, and uploads made, longer ago. The caller''s own, and those of roles that the caller is a member of. Returns how many jobs, and how many rows of what a rollback needs, of messages, of error rows, of uploads and of mails. Errors: a negative interval.';
 
 --
 -- Exports (src/export)

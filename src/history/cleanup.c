@@ -21,7 +21,7 @@
 PG_FUNCTION_INFO_V1(crm_cleanup);
 
 /* Columns of the function's result. */
-#define RESULT_COLUMNS 5
+#define RESULT_COLUMNS 6
 
 /*
  * roles_of_caller
@@ -99,6 +99,32 @@ delete_uploads(Datum older_than, Datum roles)
 }
 
 /*
+ * delete_mails
+ *		Deletes the mails about old jobs that were sent or given up, also about those that
+ *		were cleaned up while the mail still waited.  One that somebody is about to have sent
+ *		again stays.
+ */
+static int64
+delete_mails(Datum older_than, Datum roles)
+{
+	Oid			types[2] = {INTERVALOID, NAMEARRAYOID};
+	Datum		values[2] = {older_than, roles};
+	CrmioOwnerScope scope;
+
+	crmio_become_owner(&scope);
+	if (SPI_execute_with_args("DELETE FROM " CRMIO_SCHEMA ".mail_outbox WHERE mail_id IN ("
+							  "SELECT m.mail_id FROM " CRMIO_SCHEMA ".mail_outbox m"
+							  " JOIN " CRMIO_SCHEMA ".job j ON j.job_id = m.job_id"
+							  " WHERE j.owner = ANY ($2) AND j.ended_at < now() - $1"
+							  " AND j.cleaned_at IS NOT NULL AND m.state IN ('sent', 'failed')"
+							  " FOR UPDATE OF m SKIP LOCKED)",
+							  2, types, values, NULL, false, 0) != SPI_OK_DELETE)
+		elog(ERROR, "could not clean up mails");
+	crmio_restore_user(&scope);
+	return SPI_processed;
+}
+
+/*
  * crm_cleanup
  *		SELECT * FROM crm_cleanup(older_than)
  */
@@ -123,7 +149,7 @@ crm_cleanup(PG_FUNCTION_ARGS)
 				 errmsg("argument \"older_than\" must not be negative")));
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
 		desc->natts != RESULT_COLUMNS)
-		elog(ERROR, "crm_cleanup must return five counts");
+		elog(ERROR, "crm_cleanup must return six counts");
 	SPI_connect();
 	roles = roles_of_caller();
 	jobs = crmio_jobs_clean(older_than, roles, &njobs);
@@ -133,6 +159,7 @@ crm_cleanup(PG_FUNCTION_ARGS)
 	values[2] = Int64GetDatum(delete_of_jobs("job_message", jobs));
 	values[3] = Int64GetDatum(delete_of_jobs("job_error_row", jobs));
 	values[4] = Int64GetDatum(delete_uploads(older_than, roles));
+	values[5] = Int64GetDatum(delete_mails(older_than, roles));
 	SPI_finish();
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

@@ -21,6 +21,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -54,11 +55,16 @@ extern PGDLLEXPORT void crmio_mail_main(Datum arg);
 /* A mail that is due, but locked by a session, must not make it spin. */
 #define LEAST_MILLISECONDS INT64CONST(1000)
 
-/* What processes in one database exclude each other from. */
+/*
+ * What processes in one database exclude each other from.  While a mail is taken, no
+ * crm_send_mail may be halfway between finding it and locking it: the lock would then be
+ * on a mail that is being sent, for as long as the caller's transaction is open.
+ */
 typedef enum MailLock
 {
 	MAIL_LOCK_SEND = 1,
-	MAIL_LOCK_LINGER
+	MAIL_LOCK_LINGER,
+	MAIL_LOCK_TAKE
 } MailLock;
 
 /*
@@ -89,6 +95,19 @@ try_lock(MailLock lock)
 }
 
 /*
+ * wait_for_lock
+ *		Takes a lock until release_lock, or the end of the process; a session's goes with
+ *		an error too.
+ */
+static void
+wait_for_lock(MailLock lock)
+{
+	LOCKTAG		tag = mail_lock_tag(lock);
+
+	(void) LockAcquire(&tag, ExclusiveLock, !IsTransactionState(), false);
+}
+
+/*
  * release_lock
  *		Gives a lock back.
  */
@@ -97,7 +116,22 @@ release_lock(MailLock lock)
 {
 	LOCKTAG		tag = mail_lock_tag(lock);
 
-	(void) LockRelease(&tag, ExclusiveLock, true);
+	(void) LockRelease(&tag, ExclusiveLock, !IsTransactionState());
+}
+
+/*
+ * take_mail
+ *		The next mail that is due.
+ */
+static bool
+take_mail(Mail *mail)
+{
+	bool		found;
+
+	wait_for_lock(MAIL_LOCK_TAKE);
+	found = crmio_outbox_take(mail);
+	release_lock(MAIL_LOCK_TAKE);
+	return found;
 }
 
 /*
@@ -114,7 +148,7 @@ send_due(void)
 
 	pgstat_report_activity(STATE_RUNNING, "sending mail");
 	crmio_outbox_recover();
-	while (crmio_outbox_take(&mail))
+	while (take_mail(&mail))
 	{
 		SmtpResult	result;
 
@@ -182,8 +216,8 @@ soon(void)
 
 /*
  * linger
- *		Waits for the next attempts, and makes them.  Returns false if no mail can be
- *		sent by the settings any more.
+ *		Waits for the next attempt.  True when a mail is due that nobody sends; false if
+ *		none is due soon.
  */
 static bool
 linger(void)
@@ -197,16 +231,21 @@ linger(void)
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		if (crmio_outbox_wait() == 0 && !send_all())
-			return false;
+		if (crmio_outbox_wait() == 0 && try_lock(MAIL_LOCK_SEND))
+		{
+			release_lock(MAIL_LOCK_SEND);
+			return true;
+		}
 	}
-	return true;
+	return false;
 }
 
 /*
  * crmio_mail_main
  *		The background worker: sends what is due, stays for what is due soon.  Who finds
  *		another one staying leaves, so that one looks again after it has ceased to stay.
+ *		The next attempt is made by a new worker, if one can be had: this one does not know
+ *		what ALTER DATABASE has set since it connected.
  */
 void
 crmio_mail_main(Datum arg)
@@ -218,23 +257,29 @@ crmio_mail_main(Datum arg)
 		{"statement_timeout", "0"},
 		{"lock_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
+		{"transaction_timeout", "0"},	/* from PostgreSQL 17 on */
 	};
+
+	const WorkerStart successor = {.function = "crmio_mail_main",.title = "crmio mail"};
 
 	(void) crmio_worker_connect();
 	for (int i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	{
+		if (GetConfigOption(settings[i][0], true, false) != NULL)
+			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	}
 
 	if (!send_all())
 		return;
 	do
 	{
-		bool		can_send;
+		bool		due;
 
 		if (!try_lock(MAIL_LOCK_LINGER))
 			return;
-		can_send = linger();
+		due = linger();
 		release_lock(MAIL_LOCK_LINGER);
-		if (!can_send)
+		if (due && (crmio_worker_launch(&successor) || !send_all()))
 			return;
 	} while (soon() >= 0);
 }
@@ -284,7 +329,7 @@ mail_job_ended(int64 job_id)
  *		SELECT crm_send_mail(job_id)
  *
  * A mail that is being sent is let alone, so that its sender need not wait for this
- * transaction.
+ * transaction; so is one that another transaction has just asked for.
  */
 Datum
 crm_send_mail(PG_FUNCTION_ARGS)
@@ -302,17 +347,20 @@ crm_send_mail(PG_FUNCTION_ARGS)
 		nulls[0] = ' ';
 		(void) crmio_job_of_caller(PG_GETARG_INT64(0), false);
 	}
-	crmio_history_run("UPDATE " CRMIO_SCHEMA ".mail_outbox m SET state = 'waiting',"
+	wait_for_lock(MAIL_LOCK_TAKE);
+	crmio_history_run("UPDATE " CRMIO_SCHEMA ".mail_outbox SET state = 'waiting',"
 					  " next_attempt = pg_catalog.clock_timestamp(),"
-					  " attempts = CASE m.state WHEN 'failed' THEN 0 ELSE m.attempts END"
-					  " FROM " CRMIO_SCHEMA ".job j"
+					  " attempts = CASE state WHEN 'failed' THEN 0 ELSE attempts END"
+					  " WHERE mail_id IN (SELECT m.mail_id FROM " CRMIO_SCHEMA ".mail_outbox m"
+					  " JOIN " CRMIO_SCHEMA ".job j ON j.job_id = m.job_id"
 					  " LEFT JOIN pg_catalog.pg_roles r ON r.rolname = j.owner"
-					  " WHERE j.job_id = m.job_id"
-					  " AND ($1 IS NULL AND m.state = 'waiting'"
+					  " WHERE ($1 IS NULL AND m.state = 'waiting'"
 					  "  OR m.job_id = $1 AND m.state IN ('waiting', 'failed'))"
-					  " AND coalesce(pg_catalog.pg_has_role($2, r.oid, 'USAGE'), $3)",
+					  " AND coalesce(pg_catalog.pg_has_role($2, r.oid, 'USAGE'), $3)"
+					  " FOR UPDATE OF m SKIP LOCKED)",
 					  3, types, values, nulls);
 	found = SPI_processed;
+	release_lock(MAIL_LOCK_TAKE);
 	if (found > 0 || any_due())
 		start_sender("The mails wait until another job ends, or crm_send_mail() is called again.");
 	SPI_finish();

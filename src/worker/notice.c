@@ -12,6 +12,7 @@
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
@@ -20,6 +21,9 @@
 
 /* How many kinds of errors a mail lists. */
 #define ERROR_KINDS "5"
+
+/* How much it tells of the reason of a failure; crm_jobs has all of it. */
+#define REASON_BYTES 2000
 
 /*
  * column_text
@@ -65,6 +69,20 @@ append_errors(StringInfo body, int64 job_id)
 }
 
 /*
+ * clip_reason
+ *		Why a job failed, in a length for a mail: what a trigger says may be endless.
+ */
+static char *
+clip_reason(const char *reason)
+{
+	int			length = strnlen(reason, REASON_BYTES + 1);
+
+	if (length <= REASON_BYTES)
+		return pstrdup(reason);
+	return psprintf("%.*s...", pg_mbcliplen(reason, length, REASON_BYTES), reason);
+}
+
+/*
  * describe_job
  *		Subject and text of the mail, from the job's row, which the last query has found.
  */
@@ -91,7 +109,7 @@ describe_job(int64 job_id, StringInfo subject, StringInfo body)
 	appendStringInfo(body, "The %s of \"%s\" into %s has %s.\n\n", dry_run ? "dry run" : "import", file,
 					 crmio_clip(column_text(0, "module")), state);
 	if (reason[0] != '\0')
-		appendStringInfo(body, "Reason: %s\n\n", reason);
+		appendStringInfo(body, "Reason: %s\n\n", clip_reason(reason));
 	for (int i = 0; i < lengthof(counts); i++)
 		appendStringInfo(body, "%-10s %10s\n", counts[i][0], column_text(0, counts[i][1]));
 	appendStringInfo(body, "\nJob " INT64_FORMAT " of %s in database %s, policy %s,\n", job_id,

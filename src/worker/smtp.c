@@ -22,15 +22,20 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/pmsignal.h"
+#include "storage/procsignal.h"
 #include "utils/guc.h"
 
 #include "import/kinds.h"
 #include "worker/smtp.h"
 
-/* Seconds to get a connection, to wait for a reply, and for a mail in all. */
-#define CONNECT_SECONDS 20L
-#define REPLY_SECONDS 30L
-#define MAIL_SECONDS 120L
+/*
+ * Seconds to get a connection, to wait for a reply, and for a mail in all.  Some servers
+ * make a client wait for their greeting.  After the end of a mail they may look at it for
+ * ten minutes (RFC 5321, 4.5.3.2.6): who leaves earlier sends a mail again that has arrived.
+ */
+#define CONNECT_SECONDS 60L
+#define REPLY_SECONDS 600L
+#define MAIL_SECONDS 900L
 
 /* How long interrupts may wait while the network is waited for. */
 #define POLL_MILLISECONDS 200
@@ -220,10 +225,37 @@ watch_conversation(CURL *easy, curl_infotype type, char *data, size_t size, void
 }
 
 /*
+ * absorb_barrier
+ *		Does what all processes of the server are asked to do, which some commands wait
+ *		for (DROP DATABASE of any database).  False if that failed; it is still to be done.
+ */
+static bool
+absorb_barrier(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool done = true;
+
+	if (!ProcSignalBarrierPending)
+		return true;
+	PG_TRY();
+	{
+		ProcessProcSignalBarrier();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		done = false;
+	}
+	PG_END_TRY();
+	return done;
+}
+
+/*
  * watch_interrupts
  *		Called back about once a second while libcurl waits by itself, as it does for the
- *		answer to the end of a mail: lets signals in for a moment, and makes it give up
- *		if this process is to end.
+ *		answer to the end of a mail: lets signals in for a moment, does what can't wait
+ *		for minutes, and makes libcurl give up if this process is to end.
  */
 static int
 watch_interrupts(void *arg, curl_off_t download, curl_off_t downloaded, curl_off_t upload,
@@ -233,7 +265,7 @@ watch_interrupts(void *arg, curl_off_t download, curl_off_t downloaded, curl_off
 
 	sigprocmask(SIG_SETMASK, &UnBlockSig, &blocked);
 	sigprocmask(SIG_SETMASK, &blocked, NULL);
-	return ProcDiePending || QueryCancelPending || !PostmasterIsAlive();
+	return ProcDiePending || QueryCancelPending || !PostmasterIsAlive() || !absorb_barrier();
 }
 
 #define SET_OPTION(option, value) \

@@ -185,12 +185,13 @@ def test_server_down(admin):
         same((state, attempts), ("waiting", 1), f"the mail to {recipient} waits")
         ok("can't be used" in (error or ""), "and says why", error)
         ok(str(port) not in (error or ""), "but not where the server is")
-    inbox = Inbox(port)
+    inbox = Inbox()
+    use(admin, f"smtp://127.0.0.1:{inbox.port}")
     wait_until(lambda: all_in(admin, job, "sent"))
     same(
         [row[1:] for row in outbox(admin, job)],
         [("sent", 2, None)] * 2,
-        "the worker tried again by itself",
+        "the worker tried again by itself, by the settings of then",
     )
     admin.execute("SELECT crm_send_mail()")
     import_leads(admin, "cleo@example.com")
@@ -477,6 +478,96 @@ def test_encrypted(admin, folder):
     admin.execute(f"ALTER DATABASE {DATABASE} RESET crmio.smtp_ca_file")
 
 
+def test_open_transaction(admin):
+    """Whoever asks for mails and leaves his transaction open holds up nobody's mail."""
+    inbox = Inbox()
+    use(admin, f"smtp://127.0.0.1:{inbox.port}")
+    job = import_leads(admin, "ann@example.com")
+    wait_until(lambda: all_in(admin, job, "sent"))
+    count = 1500
+    admin.execute(
+        "INSERT INTO crmio.mail_outbox (job_id, recipient, subject, body)"
+        " SELECT %s, 'ann' || i || '@example.com', 'many', 'text' FROM generate_series(1, %s) i",
+        [job, count],
+    )
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'crmio mail' AND wait_event_type = 'Lock'"
+    held_up = 0
+    with connect(DATABASE) as session:
+        admin.execute("SELECT crm_send_mail()")
+        wait_until(lambda: len(inbox.mails) > 5)
+        session.autocommit = False
+        for _ in range(5):
+            session.execute("SELECT crm_send_mail()")
+            time.sleep(0.1)
+            held_up += admin.execute(waits).fetchone()[0]
+            session.rollback()
+    same(held_up, 0, "the sender waits for no transaction of a user")
+    admin.execute("DELETE FROM crmio.mail_outbox WHERE state <> 'sending' AND subject = 'many'")
+    wait_until(lambda: all_in(admin, job, "sent"))
+    recipients = [mail[1][0] for mail in inbox.mails]
+    same(len(recipients), len(set(recipients)), "and each mail is sent once")
+    inbox.stop()
+
+
+def test_slow_answer(admin):
+    """A server that takes its time holds up no command of other sessions."""
+    inbox = Inbox(stall=60)
+    use(admin, f"smtp://127.0.0.1:{inbox.port}")
+    job = import_leads(admin, "ann@example.com")
+    wait_until(lambda: inbox.mails)
+    admin.execute("DROP DATABASE IF EXISTS crmio_mail_other")
+    admin.execute("CREATE DATABASE crmio_mail_other")
+    start = time.monotonic()
+    admin.execute("DROP DATABASE crmio_mail_other")
+    ok(time.monotonic() - start < 15, "another database is dropped meanwhile", time.monotonic() - start)
+    same(outbox(admin, job)[0][1], "sending", "the server has not yet answered")
+    admin.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE backend_type = 'crmio mail'"
+        " AND datname = current_database()"
+    )
+    admin.execute("UPDATE crmio.mail_outbox SET state = 'failed' WHERE job_id = %s", [job])
+    inbox.stop()
+
+
+def test_long_reason(admin):
+    """A failure that has much to say does not fill the mailbox."""
+    inbox = Inbox()
+    use(admin, f"smtp://127.0.0.1:{inbox.port}")
+    admin.execute(
+        """
+        CREATE FUNCTION crm.talk() RETURNS trigger LANGUAGE plpgsql AS
+        $$BEGIN RAISE EXCEPTION '%', repeat('\u00fc', 2000000) USING ERRCODE = '53100'; END$$"""
+    )
+    admin.execute("CREATE TRIGGER talk BEFORE INSERT ON crm.people EXECUTE FUNCTION crm.talk()")
+    mapping = Jsonb({**LEADS, "notify": "ann@example.com"})
+    file = upload(admin, FILE.replace("ann@", "talk@"))
+    job = admin.execute("SELECT crm_import_start(%s, %s)", [file, mapping]).fetchone()[0]
+    wait_until(lambda: inbox.mails)
+    admin.execute("DROP TRIGGER talk ON crm.people")
+    text = inbox.mails[0][2].get_body(("plain",)).get_content()
+    ok("Reason: \u00fc" in text and "\u00fc...\n" in text.replace("\r", ""), "the reason is there, clipped")
+    ok(len(text) < 3000 and f"SELECT crm_resume({job});" in text, "and so is the rest", text[-300:])
+    inbox.stop()
+
+
+def test_cleanup(admin):
+    """crm_cleanup takes mails that are done with, and leaves those that wait."""
+    admin.execute("DELETE FROM crmio.mail_outbox")
+    inbox = Inbox(answers={"nobody@example.com": "550 no such user", "later@example.com": "451 later"})
+    use(admin, f"smtp://127.0.0.1:{inbox.port}")
+    job = import_leads(admin, ["ann@example.com", "nobody@example.com", "later@example.com"])
+    wait_until(lambda: [row[1] for row in outbox(admin, job)] == ["sent", "failed", "waiting"])
+    same(admin.execute("SELECT mails FROM crm_cleanup()").fetchone()[0], 0, "what is new stays")
+    same(admin.execute("SELECT mails FROM crm_cleanup('0')").fetchone()[0], 2, "sent and failed mails go")
+    same([row[:2] for row in outbox(admin, job)], [("later@example.com", "waiting")], "one that waits stays")
+    inbox.answers.clear()
+    admin.execute("SELECT crm_send_mail()")
+    wait_until(lambda: all_in(admin, job, "sent"))
+    same(len(inbox.mails), 2, "and is sent")
+    same(admin.execute("SELECT mails FROM crm_cleanup('0')").fetchone()[0], 1, "to go the next time")
+    inbox.stop()
+
+
 def test_roles(admin):
     """Mails are for the owner of the job; settings for superusers."""
     for role in ("crmio_mail_boss", "crmio_mail_ann", "crmio_mail_bob"):
@@ -566,8 +657,12 @@ def main():
         test_file_names(admin)
         test_international(admin)
         test_encrypted(admin, folder)
+        test_open_transaction(admin)
+        test_slow_answer(admin)
+        test_long_reason(admin)
         test_roles(admin)
         test_dump(admin)
+        test_cleanup(admin)
         test_settings(admin)
     finally:
         shutil.rmtree(folder)
