@@ -306,10 +306,14 @@ crmio_writer_begin(Import *import, int from, int to)
  *		The value of a target in a row that is written.
  */
 static Datum
-new_value(const ImportRow *row, int target)
+new_value(const ImportRow *row, int target, bool *isnull)
 {
 	if (row->new_refs != NULL && row->new_refs[target] != NULL)
+	{
+		*isnull = false;
 		return row->new_refs[target]->stored;
+	}
+	*isnull = row->new_nulls[target];
 	return row->new_values[target];
 }
 
@@ -421,8 +425,7 @@ insert_rows(Import *import, bool in_index_order)
 			values[k] = row->key_ahead[k];
 		for (int t = 0; t < plan->ntargets; t++)
 		{
-			values[nkeys + t] = new_value(row, t);
-			nulls[nkeys + t] = row->new_nulls[t] && !(row->new_refs && row->new_refs[t]);
+			values[nkeys + t] = new_value(row, t, &nulls[nkeys + t]);
 		}
 		step->row_of[nrows++] = index;
 		if (step->rows == NULL)
@@ -465,8 +468,8 @@ update_rows(Import *import)
 		{
 			if (!update->columns[t])
 				continue;
-			values[n] = new_value(row, t);
-			nulls[n++] = row->new_nulls[t] && !(row->new_refs && row->new_refs[t]);
+			values[n] = new_value(row, t, &nulls[n]);
+			n++;
 		}
 		crmio_rowset_add(step->rows, values, nulls);
 		step->row_of[nrows++] = i;
@@ -597,11 +600,13 @@ changed_values(ImportPlan *plan, const ImportRow *row, bool old)
 	{
 		Target	   *target = &plan->targets[t];
 		JsonbValue	value;
-		bool		isnull = old ? row->match->nulls[t] :
-			row->new_nulls[t] && !(row->new_refs && row->new_refs[t]);
+		Datum		stored = row->match->values[t];
+		bool		isnull = row->match->nulls[t];
 
 		if (!row->changed[t])
 			continue;
+		if (!old)
+			stored = new_value(row, t, &isnull);
 		value.type = jbvString;
 		value.val.string.val = target->column;
 		value.val.string.len = strlen(target->column);
@@ -610,8 +615,7 @@ changed_values(ImportPlan *plan, const ImportRow *row, bool old)
 			value.type = jbvNull;
 		else
 		{
-			value.val.string.val = OutputFunctionCall(&target->output, old ? row->match->values[t] :
-													  new_value(row, t));
+			value.val.string.val = OutputFunctionCall(&target->output, stored);
 			value.val.string.len = strlen(value.val.string.val);
 		}
 		pushJsonbValue(&state, WJB_VALUE, &value);
@@ -632,9 +636,11 @@ key_after(ImportPlan *plan, const ImportRow *row)
 	{
 		for (int k = 0; k < plan->key->ncolumns; k++)
 		{
+			bool		isnull;
+
 			if (row->changed[t] && plan->targets[t].attnum == plan->key->attnums[k] &&
 				!row->new_nulls[t])
-				key[k] = new_value(row, t);
+				key[k] = new_value(row, t, &isnull);
 		}
 	}
 	return key;
