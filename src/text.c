@@ -223,6 +223,24 @@ lowers_ascii_simply(Oid collation)
 }
 
 /*
+ * Writes the lower-case form of ASCII text, which needs no look at the locale; false if
+ * there is other text, or the collation has ideas of its own about ASCII.
+ */
+static bool
+lower_ascii(char *to, const char *bytes, size_t length, Oid collation)
+{
+	if (!lowers_ascii_simply(collation))
+		return false;
+	for (size_t i = 0; i < length; i++)
+	{
+		if (IS_HIGHBIT_SET(bytes[i]))
+			return false;
+		to[i] = pg_ascii_tolower((unsigned char) bytes[i]);
+	}
+	return true;
+}
+
+/*
  * Lower case, as the SQL function lower() gives it under the collation;
  * InvalidOid stands for the database's.
  */
@@ -230,19 +248,12 @@ char *
 crmio_lower(const char *text, Oid collation)
 {
 	size_t		length = strlen(text);
-	size_t		i = 0;
-	char	   *result;
+	char	   *result = palloc(length + 1);
 
 	if (!OidIsValid(collation))
 		collation = DEFAULT_COLLATION_OID;
-	if (!lowers_ascii_simply(collation))
-		return str_tolower(text, length, collation);
-
-	result = palloc(length + 1);
-	for (; i < length && !IS_HIGHBIT_SET(text[i]); i++)
-		result[i] = pg_ascii_tolower((unsigned char) text[i]);
-	result[i] = '\0';
-	if (i == length)
+	result[length] = '\0';
+	if (lower_ascii(result, text, length, collation))
 		return result;
 	pfree(result);
 	return str_tolower(text, length, collation);
@@ -254,22 +265,15 @@ crmio_lower(const char *text, Oid collation)
 text *
 crmio_lower_text(const char *bytes, size_t length, Oid collation)
 {
-	text	   *result;
+	text	   *result = palloc(VARHDRSZ + length);
 	char	   *lower;
-	size_t		i = 0;
 
 	if (!OidIsValid(collation))
 		collation = DEFAULT_COLLATION_OID;
-	if (lowers_ascii_simply(collation))
-	{
-		result = palloc(VARHDRSZ + length);
-		SET_VARSIZE(result, VARHDRSZ + length);
-		for (; i < length && !IS_HIGHBIT_SET(bytes[i]); i++)
-			VARDATA(result)[i] = pg_ascii_tolower((unsigned char) bytes[i]);
-		if (i == length)
-			return result;
-		pfree(result);
-	}
+	SET_VARSIZE(result, VARHDRSZ + length);
+	if (lower_ascii(VARDATA(result), bytes, length, collation))
+		return result;
+	pfree(result);
 	lower = str_tolower(bytes, length, collation);
 	result = cstring_to_text(lower);
 	pfree(lower);
