@@ -508,13 +508,14 @@ crmio_mapping_parse_keys(Jsonb *json, const char *policy)
 
 /*
  * crmio_mapping_parse
- *		Reads mapping and policy; any mistake in them is an error.  The result
+ *		Reads mapping and policy; any mistake in them is an error.  What the mapping uses
+ *		has been put into it (crmio_mapping_expand).  The result
  *		lies in CurrentMemoryContext.
  */
 Mapping *
 crmio_mapping_parse(Jsonb *json, const char *policy)
 {
-	Mapping    *mapping = crmio_mapping_parse_keys(crmio_mapping_expand(json), policy);
+	Mapping    *mapping = crmio_mapping_parse_keys(json, policy);
 
 	if (mapping->module == NULL)
 		ereport(ERROR,
